@@ -1,0 +1,5 @@
+"""`python -m okd` is `okd`."""
+
+from okd.cli import main
+
+main()

@@ -1,0 +1,47 @@
+"""From an exception to one clear line and an exit code."""
+
+import errno
+import sys
+import traceback
+from enum import IntEnum
+
+from okd.data.datasets import DataError
+from okd.plan.price import OverBudget
+from okd.plan.source import Faults
+from okd.training.stop import Stopped
+
+
+class Code(IntEnum):
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    DATA = 4
+    OVER_BUDGET = 6
+    DISK = 74
+    STOPPED = 75
+
+
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT)
+
+
+def exit_code(error: Exception) -> int:
+    """Print the error's line, or the traceback of one that nobody expected, to stderr; return the exit code."""
+    match error:
+        case Faults():
+            code, lines = Code.USAGE, str(error).splitlines()
+        case DataError():
+            code, lines = Code.DATA, [str(error)]
+        case OverBudget():
+            code, lines = Code.OVER_BUDGET, [str(error)]
+        case Stopped():
+            code, lines = Code.STOPPED, [str(error)]
+        case OSError() if error.errno in DISK_ERRORS:
+            code, lines = Code.DISK, [f"{error.filename or 'disk'}: {error.strerror}"]
+        case ValueError():
+            code, lines = Code.USAGE, [str(error)]
+        case _:
+            traceback.print_exception(error)
+            code, lines = Code.FAILED, [f"{type(error).__name__}: {error}".splitlines()[0]]
+    for line in lines:
+        print(f"okd: {line}", file=sys.stderr)
+    return code

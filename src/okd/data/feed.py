@@ -1,0 +1,86 @@
+"""A data set on a device, as batches: shuffled and augmented, or in order and as it is."""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from okd.data.augmentation import Stream, crop_and_flip, draw, generator
+from okd.data.batch import Batch
+from okd.data.datasets import Split
+from okd.plan.run import RunRecipe
+
+EVALUATION_BATCH = 1000
+
+
+class Data:
+    """Images stay uint8 on the device; every batch is a function of (seed, epoch, position)."""
+
+    def __init__(
+        self, splits: Mapping[str, Split], recipe: RunRecipe, *, seed: int, device: torch.device, num_held_out: int = 0
+    ) -> None:
+        self.seed, self.device, self.batch_size = seed, device, recipe.batch_size
+        self.padding, self.flip = int(recipe.augmentation["padding"]), bool(recipe.augmentation["flip"])
+        self.train_images, self.train_labels = self._on_device(splits["train"])
+        self.test_images, self.test_labels = self._on_device(splits["test"])
+        self.mean, self.std = (
+            torch.tensor(recipe.normalisation[name], device=device).view(3, 1, 1) for name in ("mean", "std")
+        )
+        self.kept_back = held_out_indices(splits["train"].labels, num_held_out)
+        self.used = np.setdiff1d(np.arange(self.num_samples), self.kept_back)
+
+    @property
+    def num_samples(self) -> int:
+        """Images of the full official training set."""
+        return len(self.train_labels)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """The last, short batch counts."""
+        return -(-len(self.used) // self.batch_size)
+
+    def batches(self, epoch: int, views: int = 1, start: int = 0) -> Iterator[Batch]:
+        """The epoch's batches from number `start` on: each image once, the last short batch kept."""
+        order = torch.from_numpy(generator(self.seed, epoch, Stream.ORDER).permutation(self.used)).to(self.device)
+        draws = draw(self.seed, epoch, views=views, count=self.num_samples, padding=self.padding, flip=self.flip)
+        top, left, flip = (part.to(self.device) for part in draws)
+        for step in range(start, self.steps_per_epoch):
+            index = order[step * self.batch_size : (step + 1) * self.batch_size]
+            images = self.train_images[index]
+            seen = [crop_and_flip(images, top[v, index], left[v, index], flip[v, index], self.padding) for v in range(views)]
+            yield Batch(self._normalise(torch.stack(seen)), self.train_labels[index], index)
+
+    def ordered(self) -> Iterator[Batch]:
+        """The training images in use, in order, not augmented."""
+        yield from self._plain(self.train_images, self.train_labels, torch.from_numpy(self.used).to(self.device))
+
+    def held_out(self) -> Iterator[Batch]:
+        yield from self._plain(self.train_images, self.train_labels, torch.from_numpy(self.kept_back).to(self.device))
+
+    def test(self) -> Iterator[Batch]:
+        yield from self._plain(self.test_images, self.test_labels, torch.arange(len(self.test_labels), device=self.device))
+
+    def _plain(self, images: Tensor, labels: Tensor, indices: Tensor) -> Iterator[Batch]:
+        for index in indices.split(EVALUATION_BATCH):
+            yield Batch(self._normalise(images[index][None]), labels[index], index)
+
+    def _normalise(self, images: Tensor) -> Tensor:
+        return (images.float() / 255 - self.mean) / self.std
+
+    def _on_device(self, split: Split) -> tuple[Tensor, Tensor]:
+        images = torch.from_numpy(np.array(split.images)).to(self.device)
+        return images, torch.from_numpy(split.labels.astype(np.int64)).to(self.device)
+
+
+def held_out_indices(labels: np.ndarray, count: int) -> np.ndarray:
+    """The same number of images of each class, the same ones for every run; sorted.
+
+    Raises ValueError where the classes do not divide the number.
+    """
+    classes = np.unique(labels)
+    if count % len(classes):
+        raise ValueError(f"{count} held-out images cannot be spread evenly over {len(classes)} classes")
+    shuffled = generator(0, 0, Stream.HELD_OUT).permutation(len(labels))
+    chosen = [shuffled[labels[shuffled] == label][: count // len(classes)] for label in classes]
+    return np.sort(np.concatenate(chosen)) if count else np.empty(0, np.int64)

@@ -1,0 +1,1 @@
+"""Who answers with soft targets, one file per kind of teacher."""

@@ -1,0 +1,160 @@
+"""From a table to its cells: merging layers, addresses, targets."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from okd.plan.catalog import Value
+from okd.plan.paper import Cell, PaperFile, Published, Table
+from okd.plan.source import Document, Fault, Faults, Path, collect, nearest, validated
+
+MERGE_WHOLE = ("lr",)  # a schedule is one thing; the others merge key by key
+CELL_FIELDS = tuple(name for name in Cell.model_fields if name != "options")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlacedCell:
+    """A merged cell where it stands. `cell` is None where the paper prints a dash and there is nothing to run."""
+
+    paper: str
+    table: Table
+    row: str
+    column: str
+    cell: Cell | None
+    published: Published | None
+    document: Document
+    origin: Path  # where the cell's last layer stands in the paper file
+
+    @property
+    def address(self) -> str:
+        return f"{self.table.id}/{slug(self.row)}/{slug(self.column)}"
+
+    def fault(self, problem: str, *keys: str) -> Fault:
+        return Fault(
+            file=self.document.file, line=self.document.line((*self.origin, *keys)), key=".".join((self.address, *keys)), problem=problem
+        )
+
+
+def slug(label: str) -> str:
+    """A label as it stands in an address: "w/o SA (random)" is "w-o-sa-random"."""
+    return re.sub(r"[^a-z0-9.+]+", "-", label.lower()).strip("-")
+
+
+def merge(base: Mapping[str, Any], update: Mapping[str, Any]) -> dict[str, Any]:
+    """`update` wins; nested maps merge, except a learning-rate schedule."""
+    result = dict(base)
+    for name, value in update.items():
+        old = result.get(name)
+        nested = isinstance(old, Mapping) and isinstance(value, Mapping) and name not in MERGE_WHOLE
+        result[name] = merge(old, value) if nested else value
+    return result
+
+
+def place_cells(name: str, paper: PaperFile, document: Document) -> list[PlacedCell]:
+    """Every cell of a paper's tables, merged. Raises Faults of all cells together."""
+    if repeated := list(_repeated_labels(paper, document)):
+        raise Faults(repeated)
+    places = [(index, table, row, column) for index, table in enumerate(paper.tables) for row in table.rows for column in table.columns]
+    return collect([lambda place=place: _place(name, document, *place) for place in places])
+
+
+def _place(name: str, document: Document, index: int, table: Table, row: str, column: str) -> PlacedCell:
+    at = ("tables", index)
+    printed = table.published[row][list(table.columns).index(column)] if row in table.published else None
+    published = Published.parse(printed) if printed is not None else None
+    layers: list[tuple[Path, Mapping[str, Any]]] = [
+        ((*at, "cell"), table.cell),
+        ((*at, "rows", row), table.rows[row]),
+        ((*at, "columns", column), table.columns[column]),
+    ]
+    exception = table.exceptions.get(row, {}).get(column, {})
+    layers.append(((*at, "exceptions", row, column), exception or {}))
+    merged: dict[str, Any] = {}
+    origin: Path = layers[2][0]
+    for path, layer in layers:
+        merged = merge(merged, layer)
+        origin = path if layer else origin
+    placed = PlacedCell(
+        paper=name, table=table, row=row, column=column, cell=None, published=published, document=document, origin=origin
+    )
+    if exception is None:
+        return placed
+    cell = _build(merged, placed, layers)
+    return replace(placed, cell=cell)
+
+
+def _build(merged: Mapping[str, Any], placed: PlacedCell, layers: Iterable[tuple[Path, Mapping[str, Any]]]) -> Cell:
+    """Split the merged map into the cell's fields and the method's options, and validate both."""
+    fields = {name: value for name, value in merged.items() if name in CELL_FIELDS}
+    options = {name: value for name, value in merged.items() if name not in CELL_FIELDS}
+    faults = [placed.fault(f"{value!r} is not a number, a word, true or false", name) for name, value in options.items() if _nested(value)]
+    lines = dict(placed.document.lines)
+    for path, layer in layers:  # a wrong value is shown where it was written last
+        lines |= {(*placed.origin, name): placed.document.line((*path, name)) for name in layer}
+    document = Document(placed.document.file, placed.document.data, lines)
+    if faults:
+        raise Faults(faults)
+    return validated(Cell, document, placed.origin, fields | {"options": options})
+
+
+def _nested(value: object) -> bool:
+    return value is None or isinstance(value, dict | list)
+
+
+def networks_of(cell: Cell) -> list[str]:
+    """The networks that a cell names, in order; one if it says `network`."""
+    return list(cell.networks) if cell.networks else [cell.network] if cell.network else []
+
+
+def stated_options(cell: Cell) -> dict[str, Value]:
+    """What the cell itself says about its method: reading, students, options."""
+    stated: dict[str, Value] = {}
+    if cell.reading is not None:
+        stated["reading"] = cell.reading
+    if cell.students is not None:
+        stated["students"] = cell.students
+    return stated | cell.options
+
+
+def _repeated_labels(paper: PaperFile, document: Document) -> Iterator[Fault]:
+    seen: set[str] = set()
+    for index, table in enumerate(paper.tables):
+        if table.id in seen:
+            yield document.fault(("tables", index, "id"), f"table '{table.id}' stands here twice")
+        seen.add(table.id)
+        for kind, labels in (("rows", table.rows), ("columns", table.columns)):
+            slugs: dict[str, str] = {}
+            for label in labels:
+                if not slug(label):
+                    yield document.fault(("tables", index, kind, label), "a label needs a letter or a digit")
+                elif slug(label) in slugs:
+                    other = slugs[slug(label)]
+                    yield document.fault(("tables", index, kind, label), f"has the same address as '{other}': {slug(label)}")
+                slugs[slug(label)] = label
+
+
+def matches(target: str, placed: PlacedCell) -> bool:
+    """Whether a target (a paper, a table, a row or a cell) covers this cell."""
+    return target == placed.paper or target == placed.address or placed.address.startswith(target.rstrip("/") + "/")
+
+
+def choose(cells: Iterable[PlacedCell], targets: Iterable[str], where: Document | None = None) -> set[str]:
+    """Addresses that the targets cover. Raises Faults for a target that covers nothing."""
+    cells = list(cells)
+    known = {cell.paper for cell in cells} | {cell.table.id for cell in cells} | {cell.address for cell in cells}
+    known |= {cell.address.rpartition("/")[0] for cell in cells}
+    chosen, faults = set[str](), list[Fault]()
+    for index, target in enumerate(targets):
+        found = {cell.address for cell in cells if matches(target, cell)}
+        if not found:
+            papers = ", ".join(sorted({cell.paper for cell in cells}))
+            problem = f"nothing is called '{target}'{nearest(target, known) or f' (papers: {papers})'}"
+            if where:
+                faults.append(where.fault(("reproduce", index), problem))
+            else:
+                faults.append(Fault(file="target", line=0, key="", problem=problem))
+        chosen |= found
+    if faults:
+        raise Faults(faults)
+    return chosen

@@ -1,0 +1,230 @@
+"""The format of papers/*.yaml: recipe, tables, published values, assumptions, deviations."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from okd.plan.catalog import Augmentation, Normalisation, Strict, Value
+from okd.plan.source import Document, load, validated
+
+ID = re.compile(r"[a-z0-9][a-z0-9.+-]{0,120}")
+NOT_PAPERS = ("scales", "margins")
+STATISTICS = (
+    "student best_student leader teacher ensemble disagreement correlation logit_max logit_min logit_variance"
+    " params params_training test_cost train_cost"
+).split()
+COSTS = ("params", "params_training", "test_cost", "train_cost")
+
+
+def _statistic(name: str) -> str:
+    if name not in STATISTICS and not re.fullmatch(r"student_[0-9]+", name):
+        raise ValueError(f"unknown statistic '{name}' (known: student_<i>, {', '.join(STATISTICS)})")
+    return name
+
+
+def _slug_like(name: str) -> str:
+    if not ID.fullmatch(name):
+        raise ValueError(f"{name!r} must be lower-case letters, digits and . + - only")
+    return name
+
+
+Identifier = Annotated[str, AfterValidator(_slug_like)]
+Statistic = Annotated[str, AfterValidator(_statistic)]
+Number = int | float
+
+
+class LearningRate(Strict):
+    """One of three schedules; `warm_up` epochs of linear growth may come before."""
+
+    multistep: list[Number] | None = None  # initial rate, then the epochs (0-based) at which it is divided by 10
+    cosine: Number | None = None  # initial rate
+    cycles: list[Number] | None = None  # initial rate, number of cosine cycles
+
+    @model_validator(mode="after")
+    def _one_of_three(self) -> "LearningRate":
+        given = self.given
+        if len(given) != 1:
+            raise ValueError("give exactly one of multistep, cosine, cycles")
+        rate = next(iter(given.values()))
+        initial, *rest = rate if isinstance(rate, list) else [rate]
+        if not 0 < initial <= 10:
+            raise ValueError(f"initial rate {initial}: 0 < rate <= 10")
+        if any(type(epoch) is not int for epoch in rest) or rest != sorted(set(rest)) or any(epoch < 1 for epoch in rest):
+            raise ValueError(f"{rest}: epochs must be whole, above 0 and rising")
+        if self.cycles is not None and len(rest) != 1:
+            raise ValueError("cycles: [initial rate, number of cycles]")
+        return self
+
+    @property
+    def given(self) -> dict[str, Any]:
+        return {name: value for name, value in self.model_dump().items() if value is not None}
+
+
+class PerNetwork(Strict):
+    lr: Number | None = Field(None, gt=0, le=10)
+    weight_decay: Number | None = Field(None, ge=0, le=1)
+
+
+class Recipe(Strict):
+    epochs: int = Field(ge=1, le=100_000)
+    batch_size: int = Field(ge=2, le=65_536)
+    lr: LearningRate
+    momentum: Number = Field(ge=0, lt=1)
+    nesterov: bool
+    weight_decay: Number = Field(ge=0, le=1)
+    per_network: dict[str, PerNetwork] = {}
+    normalisation: dict[str, Normalisation] = {}  # by data set
+    augmentation: dict[str, Augmentation] = {}  # by data set
+    initialisation: Literal["code", "default"] = "code"
+    dropout: Number = Field(0.0, ge=0, lt=1)
+    warm_up: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Recipe":
+        late = [epoch for epoch in (self.lr.multistep or [])[1:] if epoch >= self.epochs]
+        if late:
+            raise ValueError(f"lr.multistep: epoch {late[0]} is past the end ({self.epochs} epochs)")
+        if self.lr.cycles and self.epochs < self.lr.cycles[1]:
+            raise ValueError(f"lr.cycles: {self.lr.cycles[1]} cycles need as many epochs, not {self.epochs}")
+        return self
+
+
+class TeacherCell(Strict):
+    network: str
+    method: str
+    reading: str | None = None
+
+
+class Cell(Strict):
+    """One cell as merged from table, row, column and exception; `options` are the method's own."""
+
+    dataset: str | None = None
+    network: str | None = None
+    networks: list[str] | None = Field(None, min_length=1)
+    method: str | None = None
+    students: int | None = Field(None, ge=1, le=64)
+    student: int | None = Field(None, ge=0)
+    reading: str | None = None
+    variant: Identifier | None = None
+    statistic: Statistic = "student"
+    unit: Literal["error", "accuracy", "points", "number"] = "error"
+    top: Literal[1, 5] = 1
+    mix: Literal["logits", "probabilities"] = "logits"
+    join: int | None = Field(None, ge=2, le=64)
+    difference: list[list[str]] | None = Field(None, min_length=2, max_length=2)
+    teacher: TeacherCell | None = None
+    recipe: dict[str, Any] = {}
+    options: dict[str, Value] = {}
+
+
+class Table(Strict):
+    id: Identifier
+    title: str
+    note: str = ""
+    draw: Literal["curves", "dots", "heatmap", "soft-labels"] | None = None
+    cell: dict[str, Any] = {}
+    rows: dict[str, dict[str, Any]] = Field(min_length=1)
+    columns: dict[str, dict[str, Any]] = Field(min_length=1)
+    exceptions: dict[str, dict[str, dict[str, Any] | None]] = {}
+    published: dict[str, list[str | None]] = {}  # by row, as printed; null where the paper prints a blank
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Table":
+        for row in (*self.exceptions, *self.published):
+            if row not in self.rows:
+                raise ValueError(f"'{row}' is not a row (rows: {', '.join(self.rows)})")
+        for row, columns in self.exceptions.items():
+            for column in columns:
+                if column not in self.columns:
+                    raise ValueError(f"exceptions.{row}: '{column}' is not a column (columns: {', '.join(self.columns)})")
+        for row, values in self.published.items():
+            if len(values) != len(self.columns):
+                raise ValueError(f"published.{row}: {len(values)} values for {len(self.columns)} columns")
+        return self
+
+
+class Remark(Strict):
+    """An assumption (the paper leaves it open) or a deviation (we do it otherwise), and the cells it touches."""
+
+    id: Identifier
+    what: str
+    why: str
+    cells: list[str] = []
+
+
+class Source(Strict):
+    authors: str
+    venue: str
+    arxiv: str | None = None
+    doi: str | None = None
+    code: str | None = None
+
+
+class PaperFile(Strict):
+    title: str
+    source: Source
+    recipe: dict[str, Any]
+    methods: dict[str, dict[str, Value]] = {}  # how this paper runs a method where a cell does not say
+    seeds: int = Field(ge=1, le=100)
+    assumptions: list[Remark] = []
+    deviations: list[Remark] = []
+    claims: list[dict[str, Any]] = []
+    tables: list[Table] = Field(min_length=1)
+
+
+class ScaleFile(Strict):
+    """What demo and short force onto every run."""
+
+    class Demo(Strict):
+        dataset: str
+        seeds: int
+        recipe: dict[str, Any]
+        options: dict[str, Value]
+        cells: list[str]
+
+    class Short(Strict):
+        factor: float = Field(gt=0, le=1)
+        seeds: int
+
+    demo: Demo
+    short: Short
+
+
+def read_papers(root: Path) -> dict[str, tuple[PaperFile, Document]]:
+    """Every paper file by its name. Raises Faults of all files together."""
+    from okd.plan.source import collect
+
+    files = sorted(file for file in (root / "papers").glob("*.yaml") if file.stem not in NOT_PAPERS)
+
+    def read(file: Path) -> tuple[str, tuple[PaperFile, Document]]:
+        document = load(file, root)
+        return file.stem, (validated(PaperFile, document), document)
+
+    return dict(collect([lambda file=file: read(file) for file in files]))
+
+
+def read_scales(root: Path) -> ScaleFile:
+    return validated(ScaleFile, load(root / "papers" / "scales.yaml", root))
+
+
+PRINTED = re.compile(r"(?P<value>-?[0-9]+(\.[0-9]+)?)\s*(\+-\s*(?P<spread>[0-9]+(\.[0-9]+)?))?\s*(?P<marks>[*^a-zA-Z]*)")
+
+
+class Published(Strict):
+    """A published value: the string as printed, and the number in it where there is one."""
+
+    printed: str
+    value: float | None
+    spread: float | None = None
+    decimals: int = 0
+
+    @staticmethod
+    def parse(printed: str) -> "Published":
+        match = PRINTED.fullmatch(printed.strip())
+        if not match:
+            return Published(printed=printed, value=None)
+        number, spread = match["value"], match["spread"]
+        decimals = len(number.partition(".")[2])
+        return Published(printed=printed, value=float(number), spread=float(spread) if spread else None, decimals=decimals)

@@ -1,0 +1,151 @@
+"""From papers, scale and targets to the plan: which cells, which runs, and what is not built yet."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from okd.plan.catalog import catalog
+from okd.plan.cells import PlacedCell, choose, matches
+from okd.plan.checks import checked_cells
+from okd.plan.paper import COSTS, ID, Cell, PaperFile, read_papers, read_scales
+from okd.plan.resolve import Resolver
+from okd.plan.run import Run
+from okd.plan.settings import Project
+from okd.plan.source import Fault, Faults, collect
+
+NOT_RUN, BLANK, NOT_BUILT = "not run", "paper blank", "not built yet"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedCell:
+    """A cell and the runs behind it: one replicate per seed, each of one run, or of several that are joined."""
+
+    placed: PlacedCell
+    replicates: tuple[tuple[str, ...], ...] = ()
+    reason: str = ""  # why there are no runs: one of the three words above, then what is missing
+
+    @property
+    def address(self) -> str:
+        return self.placed.address
+
+    @property
+    def runs(self) -> list[str]:
+        return list(dict.fromkeys(run for replicate in self.replicates for run in replicate))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """All cells at one scale, all runs that they could need, and the ones that are chosen."""
+
+    scale: str
+    papers: Mapping[str, PaperFile]
+    cells: list[PlannedCell]
+    runs: dict[str, Run]  # every run of every cell, chosen or not
+    chosen: list[str]  # ids of the runs to do, teachers before the runs that they teach
+    addresses: set[str]  # chosen cells
+
+    @property
+    def to_do(self) -> list[Run]:
+        return [self.runs[run] for run in self.chosen]
+
+
+def make_plan(project: Project, *, scale: str | None = None, targets: Iterable[str] | None = None) -> Plan:
+    """Read the papers and expand their cells. Raises Faults of all files together."""
+    known, settings = catalog(), project.settings
+    documents = read_papers(project.root)
+    papers = {name: paper for name, (paper, _) in documents.items()}
+    parts = collect([lambda name=name: checked_cells(name, *documents[name], known) for name in documents])
+    placed = [cell for cells in parts for cell in cells]
+    addresses = choose(placed, settings.reproduce, project.document) if targets is None else choose(placed, targets)
+    expander = _Expander(
+        Resolver(
+            scale=scale or settings.scale,
+            numerics=settings.numerics,
+            scales=read_scales(project.root),
+            papers=papers,
+            catalog=known,
+        ),
+        settings.seeds,
+    )
+    cells = expander.with_differences([expander.expand(cell) for cell in placed])
+    chosen = dict.fromkeys(run for cell in cells if cell.address in addresses for run in cell.runs)
+    runs = expander.runs
+    teachers = dict.fromkeys(teacher for run in chosen if (teacher := runs[run].teacher))
+    return Plan(
+        scale=expander.resolver.scale,
+        papers=papers,
+        cells=cells,
+        runs=runs,
+        chosen=sorted(teachers | chosen, key=lambda run: runs[run].teacher is not None),
+        addresses=addresses,
+    )
+
+
+class _Expander:
+    """Turns placed cells into runs, sharing equal ones and refusing one id with two meanings."""
+
+    def __init__(self, resolver: Resolver, seeds: int | None) -> None:
+        self.resolver, self.seeds = resolver, seeds
+        self.runs: dict[str, Run] = {}
+        self.first_use: dict[str, PlacedCell] = {}
+        self.faults: list[Fault] = []
+
+    def expand(self, placed: PlacedCell) -> PlannedCell:
+        cell = placed.cell
+        if cell is None:
+            return PlannedCell(placed=placed, reason=BLANK)
+        if cell.difference is not None:
+            return PlannedCell(placed=placed)
+        if missing := self.resolver.missing(cell):
+            return PlannedCell(placed=placed, reason=f"{NOT_BUILT}: {missing}")
+        if cell.statistic in COSTS:
+            return PlannedCell(placed=placed)
+        if self.resolver.demo and not any(matches(target, placed) for target in self.resolver.scales.demo.cells):
+            return PlannedCell(placed=placed, reason=NOT_RUN)
+        joined = cell.join or 1
+        return PlannedCell(
+            placed=placed,
+            replicates=tuple(
+                tuple(self._run(placed, cell, seed).id for seed in range(index * joined, (index + 1) * joined))
+                for index in range(self._num_replicates(placed.paper))
+            ),
+        )
+
+    def with_differences(self, cells: list[PlannedCell]) -> list[PlannedCell]:
+        """Give differences the runs of the cells that they name. Raises everything that was found wrong."""
+        by_address = {cell.address: cell for cell in cells}
+        cells = [self._difference(cell, by_address) if cell.placed.cell and cell.placed.cell.difference else cell for cell in cells]
+        if self.faults:
+            raise Faults(self.faults)
+        return cells
+
+    def _difference(self, cell: PlannedCell, by_address: Mapping[str, PlannedCell]) -> PlannedCell:
+        assert cell.placed.cell and cell.placed.cell.difference
+        named = [address for side in cell.placed.cell.difference for address in side]
+        self.faults += [cell.placed.fault(f"there is no cell '{name}'", "difference") for name in named if name not in by_address]
+        parts = [by_address[name] for name in named if name in by_address]
+        if reason := next((part.reason for part in parts if part.reason), ""):
+            return replace(cell, reason=reason)
+        count = min((len(part.replicates) for part in parts), default=0)
+        return replace(
+            cell,
+            replicates=tuple(tuple(dict.fromkeys(run for part in parts for run in part.replicates[index])) for index in range(count)),
+        )
+
+    def _num_replicates(self, paper: str) -> int:
+        scales = self.resolver.scales
+        base = {"demo": scales.demo.seeds, "short": scales.short.seeds}.get(self.resolver.scale, self.resolver.papers[paper].seeds)
+        return max(base, self.seeds or 0)
+
+    def _run(self, placed: PlacedCell, cell: Cell, seed: int) -> Run:
+        teacher = self._run(placed, self.resolver.teacher_cell(placed, cell), seed) if cell.teacher else None
+        run = self.resolver.run(placed.paper, cell, seed, teacher)
+        old = self.runs.setdefault(run.id, run)
+        first = self.first_use.setdefault(run.id, placed)
+        if old != run:
+            differing = ", ".join(name for name in run.spec if run.spec[name] != old.spec.get(name))
+            self.faults.append(
+                placed.fault(f"differs from {first.address} in {differing}, but both runs are called {run.id}: give one a `variant`")
+            )
+        if not ID.fullmatch(run.id):
+            self.faults.append(placed.fault(f"its run would be called '{run.id}': too long, or characters other than a-z 0-9 . + -"))
+        return run

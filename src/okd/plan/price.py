@@ -1,0 +1,150 @@
+"""What a plan costs, before anyone pays: from earlier results on this kind of device, else from counted operations."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+from okd.plan.catalog import catalog
+from okd.plan.run import Run
+from okd.plan.store import Places, read_json
+
+# Operations per second that training reaches, where nothing has been measured yet (LOG.md says from where).
+GPU_FLOPS, CPU_FLOPS = 5.0e12, 3.0e10
+START_S = 8.0  # a process: Python, torch, data
+FORWARD_AND_BACKWARD = 3  # times the operations of a forward pass
+BYTES_PER_PARAMETER, BYTES_PER_LOGIT = 4, 2
+
+
+class OverBudget(Exception):
+    """The plan costs more than params.yaml allows: exit code 6."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkCost:
+    """Counted by `okd cost --all`. Stage by stage, so that branches can be priced without building them."""
+
+    stage_parameters: list[int]
+    stage_flops: list[int]  # 2 x multiply-adds of one image of `input` pixels a side
+    head_parameters: tuple[int, int]  # fixed, and per class
+    head_flops: tuple[int, int]
+    input: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupCost:
+    parameters: int  # of everything that is trained
+    flops: int  # of one image through the group, 2 x multiply-adds
+    deployed_parameters: int  # of one student
+    deployed_flops: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Price:
+    hours: float  # device-hours: one run on one GPU, or on one CPU core
+    measured: int  # runs priced by an earlier result
+    estimated: int
+    disk_bytes: int
+    device: str  # "GPU" or "CPU core"
+
+    def __str__(self) -> str:
+        parts = [f"{count} {words}" for count, words in ((self.measured, "measured before"), (self.estimated, "estimated")) if count]
+        return f"{self.hours:,.1f} {self.device}-hours ({' and '.join(parts) or 'nothing to do'}), {self.disk_bytes / 1e9:.2f} GB"
+
+
+@cache
+def network_costs() -> dict[str, NetworkCost]:
+    """costs.json, by network."""
+    record = json.loads((files("okd") / "costs.json").read_text(encoding="utf-8"))
+    return {
+        name: NetworkCost(**row | {"head_parameters": tuple(row["head_parameters"]), "head_flops": tuple(row["head_flops"])})
+        for name, row in record["networks"].items()
+    }
+
+
+def group_cost(names: list[str], *, classes: int, size: int, branches: int = 1, at: int = -1) -> GroupCost:
+    """The cost of separate networks, or of `branches` branches of the first one split at `at`; the teacher's own parts not counted."""
+    parts = [_network(name, classes, size) for name in names]
+    deployed_parameters, deployed_flops = sum(parts[0][0]), sum(parts[0][1])
+    if branches > 1:
+        cut = at - 1  # the head is the last part
+        parameters, flops = (sum(part[:cut]) + branches * sum(part[cut:]) for part in parts[0])
+    else:
+        parameters, flops = (sum(sum(part[index]) for part in parts) for index in (0, 1))
+    return GroupCost(
+        parameters=parameters, flops=flops, deployed_parameters=deployed_parameters, deployed_flops=deployed_flops
+    )
+
+
+def _network(name: str, classes: int, size: int) -> tuple[list[int], list[int]]:
+    """Parameters and operations, stage by stage and then the head, at an image size."""
+    cost = network_costs()[name]
+    area = (size / cost.input) ** 2
+    head = [fixed + each * classes for fixed, each in (cost.head_parameters, cost.head_flops)]
+    return [*cost.stage_parameters, head[0]], [*(round(flops * area) for flops in cost.stage_flops), head[1]]
+
+
+def cost_of(run: Run) -> GroupCost:
+    size = catalog().datasets[run.dataset.name].size
+    branches = int(run.method.options["students"]) if run.method.group == "branches" else 1
+    return group_cost([network.name for network in run.networks], classes=run.classes, size=size, branches=branches)
+
+
+def has_gpu() -> bool:
+    return Path("/proc/driver/nvidia/gpus").is_dir()
+
+
+def price(root: Path, runs: Iterable[Run]) -> Price:
+    """The price of the runs that have no result yet."""
+    runs = [run for run in runs if not Places(root, run).finished()]
+    rates = _measured_rates(root)
+    device = "GPU" if has_gpu() else "CPU core"
+    seconds, measured, disk = 0.0, 0, 0
+    for run in runs:
+        entry, cost = catalog().datasets[run.dataset.name], cost_of(run)
+        operations = cost.flops * FORWARD_AND_BACKWARD * entry.train * run.recipe.epochs
+        rate = rates.get(_kind(run, device))
+        measured += rate is not None
+        seconds += START_S + operations / (rate or (GPU_FLOPS if device == "GPU" else CPU_FLOPS))
+        rows = int(run.method.options["students"]) + 1
+        disk += cost.parameters * BYTES_PER_PARAMETER + entry.test * run.classes * BYTES_PER_LOGIT * rows
+    return Price(hours=seconds / 3600, measured=measured, estimated=len(runs) - measured, disk_bytes=disk, device=device)
+
+
+def check_budget(root: Path, runs: Iterable[Run], limit: float) -> Price:
+    """Raises OverBudget with price, limit and the setting to change."""
+    total = price(root, runs)
+    if total.hours > limit:
+        raise OverBudget(
+            f"this plan costs about {total}, and params.yaml allows {limit:g}: raise budget.device_hours there, or choose less "
+            "(`okd plan ADDRESS` shows prices)"
+        )
+    return total
+
+
+def _kind(run: Run, device: str) -> tuple[str, str, str, str]:
+    networks = ",".join(network.name for network in run.networks)
+    return (run.method.name, networks, run.numerics.name, device)
+
+
+def _measured_rates(root: Path) -> dict[tuple[str, str, str, str], float]:
+    """Operations per second of earlier results, by method, networks, numerics and kind of device; the last one read counts."""
+    rates: dict[tuple[str, str, str, str], float] = {}
+    for file in sorted((root / "results").glob("*/*/*/result.json")):
+        result, text = read_json(file), _text(file.with_name("spec.json"))
+        if result is None or text is None or not result.get("seconds"):
+            continue
+        run = Run.from_json(text)
+        operations = cost_of(run).flops * FORWARD_AND_BACKWARD * catalog().datasets[run.dataset.name].train * result["epochs"]
+        device = "GPU" if "CUDA" in result["device"] else "CPU core"
+        rates[_kind(run, device)] = operations / result["seconds"]
+    return rates
+
+
+def _text(file: Path) -> str | None:
+    try:
+        return file.read_text(encoding="utf-8")
+    except OSError:
+        return None

@@ -1,0 +1,75 @@
+"""What students and teacher answer to the test images: counts after every epoch, logits at the end."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from okd.data.batch import Batch
+from okd.distillation.types import Outputs
+from okd.training.session import Session
+
+LARGEST_FLOAT16 = 65504.0
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Named rows of test logits (N, K) in fp32, and the labels (N,)."""
+
+    labels: np.ndarray
+    rows: dict[str, np.ndarray]
+
+    def correct(self) -> dict[str, int]:
+        return {name: int((logits.argmax(axis=1) == self.labels).sum()) for name, logits in self.rows.items()}
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What predictions.npz holds: logits in fp16, and the five best classes as they stood in fp32."""
+        arrays = {"labels": self.labels.astype(np.int16)}
+        for name, logits in self.rows.items():
+            arrays[name] = np.clip(logits, -LARGEST_FLOAT16, LARGEST_FLOAT16).astype(np.float16)
+            arrays[f"{name}_top5"] = np.argsort(-logits, axis=1, kind="stable")[:, :5].astype(np.int16)
+        return arrays
+
+
+def row_names(session: Session) -> list[str]:
+    """student_0, student_1, ...; a leader is called leader."""
+    names = [f"student_{m}" for m in range(session.group.size)]
+    return [*names[:-1], "leader"] if session.method.leader else names
+
+
+@torch.no_grad()
+def predict(session: Session) -> Predictions:
+    """Logits of every student, and of the teacher where it answers for itself, in evaluation mode."""
+    names, labels = row_names(session), list[Tensor]()
+    rows: dict[str, list[Tensor]] = {}
+    for batch, outputs in _answers(session, session.data.test()):
+        labels.append(batch.labels)
+        for name, logits in zip(names, outputs.logits, strict=True):
+            rows.setdefault(name, []).append(logits)
+        lesson = session.teacher(batch, outputs)
+        if lesson.prediction is not None:
+            rows.setdefault("teacher", []).append(lesson.prediction)
+    return Predictions(
+        torch.cat(labels).cpu().numpy(), {name: torch.cat(parts).float().cpu().numpy() for name, parts in rows.items()}
+    )
+
+
+@torch.no_grad()
+def show(session: Session) -> None:
+    """After an epoch, show the teacher all that it asks for."""
+    wanted = session.teacher.wants(session.epoch)
+    if wanted is None:
+        return
+    batches = session.data.ordered() if wanted == "train" else session.data.held_out()
+    seen = [(batch.index, outputs.logits, batch.labels) for batch, outputs in _answers(session, batches)]
+    index, logits, labels = zip(*seen, strict=True)
+    session.teacher.remember(torch.cat(index), torch.cat(logits, dim=1), torch.cat(labels))
+
+
+def _answers(session: Session, batches: Iterator[Batch]) -> Iterator[tuple[Batch, Outputs]]:
+    session.group.eval()
+    session.teacher.eval()
+    for batch in batches:
+        yield batch, session.group(batch.images)

@@ -1,0 +1,135 @@
+"""Publishing a result: five files in one folder, moved to their place by one rename."""
+
+import csv
+import hashlib
+import io
+import os
+import shutil
+import uuid
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save as to_safetensors
+from torch import Tensor
+
+from okd.plan.store import Index, Places, sync_folder, write_json
+from okd.training.predict import Predictions, row_names
+from okd.training.session import Session
+from okd.training.stop import Stopped
+
+
+def weights_of(session: Session) -> dict[str, Tensor]:
+    """Every student as an ordinary network, and what the teacher learned or remembers."""
+    tensors: dict[str, Tensor] = {}
+    for m, name in enumerate(row_names(session)):
+        tensors |= {f"{name}.{part}": tensor for part, tensor in session.group.student(m).state_dict().items()}
+    frozen = {name.partition(".")[0] for name, parameter in session.teacher.named_parameters() if not parameter.requires_grad}
+    tensors |= {
+        f"teacher.{part}": tensor for part, tensor in session.teacher.state_dict().items() if part.partition(".")[0] not in frozen
+    }
+    return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}  # branches share a trunk; files do not
+
+
+def history_csv(session: Session) -> str:
+    """history.csv: one line an epoch, integer correct counts per row."""
+    text = io.StringIO()
+    names = row_names(session)
+    rows = []
+    for epoch in session.history:
+        record = {name: value for name, value in asdict(epoch).items() if name not in ("train_correct", "test_correct")}
+        record |= {f"train_{name}": count for name, count in zip(names, epoch.train_correct, strict=True)}
+        record |= {f"test_{name}": count for name, count in epoch.test_correct.items()}
+        rows.append(record)
+    columns = list(rows[0]) if rows else ["epoch"]
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def record_of(session: Session, status: str, predictions: Predictions, digests: dict[str, str], reason: Any) -> dict[str, Any]:
+    """result.json. A diverged run has no metrics, only where and how it diverged."""
+    run, total = session.run, len(predictions.labels)
+    correct = predictions.correct()
+    return {
+        "id": run.id,
+        "key": run.key,
+        "status": status,
+        "diverged": reason,
+        "epochs": session.epoch,
+        "test_images": total,
+        "test_correct": correct if status == "done" else {name: None for name in correct},
+        "best_epoch": best_epochs(session) if status == "done" else None,
+        "seconds": round(session.seconds, 2),
+        "device": session.fingerprint,
+        "resumes": session.resumes,
+        "inexact_resumes": session.inexact_resumes,
+        "data": {split: facts.sha256 for split, facts in session.manifest.splits.items()},
+        "data_verified": True,
+        "teacher": {"id": run.teacher, "key": run.teacher_key} if run.teacher else None,
+        "sha256": digests,
+    }
+
+
+def best_epochs(session: Session) -> dict[str, dict[str, int]]:
+    """For every row the epoch with most correct answers on the test set, chosen by looking at that set: optimistic."""
+    best: dict[str, dict[str, int]] = {}
+    for row in session.history:
+        for name, count in row.test_correct.items():
+            if name not in best or count > best[name]["correct"]:
+                best[name] = {"epoch": row.epoch, "correct": count}
+    return best
+
+
+def publish(session: Session, places: Places, *, status: str, predictions: Predictions, reason: Any, may_write: Callable[[], None]) -> None:
+    """Write the five files, result.json last, and rename the run's whole folder into place.
+
+    A kill at any moment leaves the old result, none, or the new one. `may_write` raises Stopped where the lock is lost. Raises Stopped
+    where the plan has changed while the run trained.
+    """
+    run, results = session.run, places.root / "results"
+    arrays = io.BytesIO()
+    np.savez_compressed(arrays, **predictions.arrays())  # type: ignore[arg-type]
+    contents = {
+        "spec.json": run.to_json().encode(),
+        "weights.safetensors": to_safetensors(weights_of(session)),
+        "predictions.npz": arrays.getvalue(),
+        "history.csv": history_csv(session).encode(),
+    }
+    new = results / "new" / f"{run.id}.{run.key}"
+    shutil.rmtree(new, ignore_errors=True)
+    inner = new / run.key
+    inner.mkdir(parents=True)
+    for name, raw in contents.items():
+        _write(inner / name, raw)
+    digests = {name: hashlib.sha256(raw).hexdigest() for name, raw in contents.items()}
+    write_json(inner / "result.json", record_of(session, status, predictions, digests, reason))
+    _write(new / "key", f"{run.key}\n".encode())
+    sync_folder(inner)
+    sync_folder(new)
+    may_write()
+    planned = Index(places.root).runs.get(run.id, {}).get("key")
+    if planned != run.key:
+        shutil.rmtree(new, ignore_errors=True)
+        raise Stopped(f"{run.id}: the plan changed while this trained ({run.key} is now {planned}); nothing was published")
+    places.results.mkdir(parents=True, exist_ok=True)
+    old = results / "old" / f"{run.id}.{uuid.uuid4().hex}"
+    if places.folder.exists():
+        old.parent.mkdir(parents=True, exist_ok=True)
+        places.folder.rename(old)
+    new.rename(places.folder)
+    sync_folder(places.results)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _write(file: Path, raw: bytes) -> None:
+    with file.open("wb") as handle:
+        handle.write(raw)
+        handle.flush()
+        os.fsync(handle.fileno())
+
+

@@ -1,0 +1,207 @@
+"""Everything that changes while a run trains, built from its spec, saved and restored as one state."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from okd.data.datasets import read_arrays
+from okd.data.feed import Data
+from okd.distillation.groups import Group
+from okd.distillation.methods import Method, method
+from okd.distillation.schedules import Schedule, learning_rate
+from okd.distillation.teachers.teacher import Setting, Teacher
+from okd.networks import build
+from okd.networks.network import Network
+from okd.plan.run import Run
+from okd.plan.store import Places, read_json
+from okd.training import numerics
+from okd.training.optimizer import optimizer_for
+from okd.training.step import Alarm, Totals, Weights, losses
+
+STUDENT_SEEDS = 1_000_003  # student m of a run with seed s is initialised from s + m * this: no two runs share one by chance
+
+
+@dataclass
+class Epoch:
+    """One row of history.csv: sums over the epoch's images, and integer counts of correct answers."""
+
+    epoch: int
+    lr: float
+    hard: float
+    soft: float
+    loss_hard: float
+    loss_soft: float
+    loss_own: float
+    loss_total: float
+    seconds: float
+    train_images: int
+    train_correct: list[int]
+    test_images: int
+    test_correct: dict[str, int]
+
+
+class Session:
+    """A run in progress. `position` counts steps from the start of the training."""
+
+    def __init__(self, run: Run, root: Path, device: torch.device) -> None:
+        numerics.apply(run.numerics.name, device)
+        self.run, self.device = run, device
+        self.manifest, splits = read_arrays(run.dataset.name, root)
+        self.method: Method = method(run.method.name, run.method.options)
+        self.data = Data(splits, run.recipe, seed=run.seed, device=device, num_held_out=self.method.held_out)
+        self.group: Group = self.method.group(students_of(run)).to(device)
+        self.teacher: Teacher = self._teacher(root).to(device)
+        self.optimizer = optimizer_for(self.group, self.teacher, run)
+        self.rate: Schedule = learning_rate(run.recipe.lr, epochs=run.recipe.epochs, warm_up=run.recipe.warm_up)
+        self.initial_rate = learning_rate(run.recipe.lr, epochs=run.recipe.epochs)(0)
+        self.weights = Weights(self.method, device)
+        self.totals, self.alarm = Totals(self.group.size, device), Alarm(device)
+        self.history: list[Epoch] = []
+        self.epoch = self.step = 0
+        self.seconds = 0.0  # of training, over all its sittings
+        self.epoch_seconds = 0.0
+        self.resumes = self.inexact_resumes = 0
+        self.fingerprint = str(numerics.fingerprint(device))
+        torch.manual_seed(run.seed)  # dropout and random attention draw from here
+
+    def _teacher(self, root: Path) -> Teacher:
+        sample = next(self.data.test()).images[:, :2]
+        with torch.no_grad():
+            self.group.eval()
+            outputs = self.group(sample)
+        setting = Setting(
+            size=self.group.size,
+            width=outputs.features[0].shape[1],
+            trunk_channels=None if outputs.shared is None else outputs.shared.shape[1],
+            num_samples=self.data.num_samples,
+            num_classes=self.run.classes,
+            pretrained=pretrained(self.run, root),
+        )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.run.seed)
+            return self.method.teacher(setting)
+
+    @property
+    def position(self) -> int:
+        return self.epoch * self.data.steps_per_epoch + self.step
+
+    @property
+    def num_steps(self) -> int:
+        return self.run.recipe.epochs * self.data.steps_per_epoch
+
+    def start_epoch(self) -> Iterator[Any]:
+        """Set the epoch's rates, and give its batches from the step where it stands."""
+        rate = self.rate(self.epoch)
+        self.optimizer.set_rate(rate, self.initial_rate)
+        self.weights.set(self.epoch)
+        self.group.train()
+        self.teacher.train()
+        views = self.group.size if self.method.views == "own" else 1
+        return self.data.batches(self.epoch, views, self.step)
+
+    def take_step(self, batch: Any) -> None:
+        outputs = self.group(batch.images)
+        terms = losses(batch, outputs, self.teacher, self.weights)
+        self.alarm.watch(terms, self.position)
+        self.optimizer.zero_grad()
+        terms[-1].backward()
+        self.optimizer.step()
+        self.totals.add(terms, outputs.logits, batch.labels)
+        self.step += 1
+
+    def end_epoch(self, test_correct: dict[str, int], test_images: int) -> None:
+        """Write the history's row and move to the next epoch."""
+        images = max(1, self.totals.images)
+        loss = (self.totals.loss / images).tolist()
+        self.history.append(
+            Epoch(
+                epoch=self.epoch,
+                lr=self.rate(self.epoch),
+                hard=float(self.weights.hard),
+                soft=float(self.weights.soft),
+                loss_hard=loss[0],
+                loss_soft=loss[1],
+                loss_own=loss[2],
+                loss_total=loss[3],
+                seconds=round(self.epoch_seconds, 3),
+                train_images=self.totals.images,
+                train_correct=self.totals.correct.tolist(),
+                test_images=test_images,
+                test_correct=test_correct,
+            )
+        )
+        self.epoch, self.step, self.epoch_seconds = self.epoch + 1, 0, 0.0
+        self.totals = Totals(self.group.size, self.device)
+
+    def state_dict(self) -> dict[str, Any]:
+        cuda = [torch.cuda.get_rng_state(self.device)] if self.device.type == "cuda" else []
+        return {
+            "group": self.group.state_dict(),
+            "teacher": self.teacher.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "totals": self.totals.state_dict(),
+            "alarm": self.alarm.first,
+            "random": [torch.get_rng_state(), *cuda],
+            "history": [asdict(row) for row in self.history],
+            "epoch": self.epoch,
+            "step": self.step,
+            "seconds": self.seconds,
+            "epoch_seconds": self.epoch_seconds,
+            "resumes": self.resumes,
+            "inexact_resumes": self.inexact_resumes,
+            "fingerprint": self.fingerprint,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.group.load_state_dict(state["group"])
+        self.teacher.load_state_dict(state["teacher"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.totals.load_state_dict(state["totals"])
+        self.alarm.first.copy_(state["alarm"])
+        self.history = [Epoch(**row) for row in state["history"]]
+        self.epoch, self.step = state["epoch"], state["step"]
+        self.seconds, self.epoch_seconds = state["seconds"], state["epoch_seconds"]
+        self.resumes = state["resumes"] + 1
+        self.inexact_resumes = state["inexact_resumes"] + (state["fingerprint"] != self.fingerprint)
+        torch.set_rng_state(state["random"][0])
+        if self.device.type == "cuda" and len(state["random"]) > 1:
+            torch.cuda.set_rng_state(state["random"][1], self.device)
+
+
+def students_of(run: Run) -> list[Network]:
+    """The students' networks, each initialised from the run's seed and its own number."""
+    names = [network.name for network in run.networks]
+    if run.method.group == "branches":
+        names *= int(run.method.options["students"])
+    return [
+        build(
+            name,
+            run.classes,
+            seed=run.seed + m * STUDENT_SEEDS,
+            initialisation=run.recipe.initialisation,
+            dropout=run.recipe.dropout,
+        )
+        for m, name in enumerate(names)
+    ]
+
+
+def pretrained(run: Run, root: Path) -> Network | None:
+    """The network that teaches this run: student 0 of its teacher's result. Raises ValueError where that is not there."""
+    if run.teacher is None or run.teacher_key is None:
+        return None
+    from okd.plan.store import Index
+
+    teacher = Index(root).run(run.teacher)
+    folder = Places(root, teacher).result
+    record = read_json(folder / "result.json")
+    if teacher.key != run.teacher_key or record is None:
+        raise ValueError(f"its teacher {run.teacher} ({run.teacher_key}) has not been trained; run `okd train {run.teacher}` first")
+    network = build(teacher.networks[0].name, teacher.classes, seed=0, dropout=teacher.recipe.dropout)
+    weights: dict[str, Tensor] = load_file(folder / "weights.safetensors")
+    network.load_state_dict({name.removeprefix("student_0."): tensor for name, tensor in weights.items() if name.startswith("student_0.")})
+    return network

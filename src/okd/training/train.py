@@ -1,0 +1,124 @@
+"""The training loop, the only one: steps, show, evaluate, save; and what a run leaves behind."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from okd.plan.run import Run
+from okd.plan.store import Places
+from okd.training import checkpoint
+from okd.training.numerics import choose_device
+from okd.training.predict import predict, show
+from okd.training.progress import Progress
+from okd.training.result import publish
+from okd.training.session import Session
+from okd.training.stop import Stop, Stopped
+
+CHECK_EVERY = 50  # steps between two looks at the alarm
+SAVE_EVERY_S = 300.0
+
+
+class Diverged(Exception):
+    """A term of the loss, or a weight, was not finite: a result, not a failure."""
+
+    def __init__(self, step: int, term: str) -> None:
+        super().__init__(f"{term} at step {step}")
+        self.step, self.term = step, term
+
+
+def train(run: Run, root: Path, *, stop: Stop, may_write: Callable[[], None], device: torch.device | None = None) -> str:
+    """Train a run to its end and publish its result; return "done" or "diverged".
+
+    Raises Stopped when it was asked to stop (after saving), DataError, ValueError, OSError.
+    """
+    places = Places(root, run)
+    session = _resumed(run, root, places, device or choose_device())
+    sitting = _Sitting(session, places, stop, may_write)
+    status, reason = "done", None
+    try:
+        while session.epoch < run.recipe.epochs:
+            _epoch(session, sitting)
+        predictions = predict(session)
+    except Diverged as problem:
+        status = "diverged"
+        reason = {"step": problem.step, "term": problem.term, "epoch": problem.step // session.data.steps_per_epoch}
+        session = _resumed(run, root, places, session.device)  # the last finite state, or the initial one
+        predictions = predict(session)
+    publish(session, places, status=status, predictions=predictions, reason=reason, may_write=may_write)
+    return status
+
+
+def _resumed(run: Run, root: Path, places: Places, device: torch.device) -> Session:
+    session = Session(run, root, device)
+    if state := checkpoint.load(places.scratch, key=run.key):
+        session.load_state_dict(state)
+    return session
+
+
+def _epoch(session: Session, sitting: "_Sitting") -> None:
+    for batch in session.start_epoch():
+        session.take_step(batch)
+        if session.position % CHECK_EVERY == 0:
+            _look(session)
+        sitting.after_step()
+    _look(session)
+    show(session)
+    predictions = predict(session)
+    correct = predictions.correct()
+    sitting.tick()
+    session.end_epoch(correct, len(predictions.labels))
+    deployed = "leader" if session.method.leader else "student_0"
+    sitting.after_epoch(error=100 * (1 - correct[deployed] / len(predictions.labels)))
+
+
+class _Sitting:
+    """One process's share of a run: its clock, its checkpoints, its end."""
+
+    def __init__(self, session: Session, places: Places, stop: Stop, may_write: Callable[[], None]) -> None:
+        self.session, self.places, self.stop, self.may_write = session, places, stop, may_write
+        self.clock = self.saved = time.monotonic()
+        self.progress = Progress(
+            session.run.id, session.run.recipe.epochs, places.progress, done_before=session.position / session.num_steps
+        )
+
+    def after_step(self) -> None:
+        session = self.session
+        self.progress.step(session.position / session.num_steps, session.epoch)
+        if self.stop.wanted:
+            self.save()
+            raise Stopped(f"{session.run.id}: stopped ({self.stop.reason}) after {session.position} of {session.num_steps} steps; saved")
+        if time.monotonic() - self.saved > SAVE_EVERY_S:
+            self.save()
+
+    def after_epoch(self, error: float) -> None:
+        session = self.session
+        self.progress.error = error
+        self.progress.step(session.position / session.num_steps, session.epoch)
+        if session.epoch == session.run.recipe.epochs:
+            self.save()
+
+    def tick(self) -> None:
+        now = time.monotonic()
+        self.session.seconds += now - self.clock
+        self.session.epoch_seconds += now - self.clock
+        self.clock = now
+
+    def save(self) -> None:
+        """Write a checkpoint of a state that is finite, if this trainer still owns the run."""
+        session = self.session
+        self.tick()
+        _look(session)
+        self.may_write()
+        try:
+            checkpoint.save(self.places.scratch, session.state_dict(), step=session.position, key=session.run.key)
+        except checkpoint.NotFinite as problem:
+            raise Diverged(session.position, f"weight {problem}") from None
+        self.saved = time.monotonic()
+
+
+def _look(session: Session) -> None:
+    """Wait for the device and raise Diverged if something was not finite."""
+    if found := session.alarm.read():
+        raise Diverged(*found)
