@@ -13,6 +13,7 @@ from okd.plan.planner import Plan, make_plan
 from okd.plan.price import check_budget, price
 from okd.plan.settings import Project, open_project, save_choice
 from okd.plan.store import finished_runs, write_plan
+from okd.training.lease import visible_devices
 from okd.training.stop import Stopped
 
 
@@ -25,6 +26,7 @@ def plan(
     scale: Annotated[str | None, typer.Option(help="demo, short or paper.")] = None,
     save: Annotated[bool, typer.Option("--save", help="Write the choice into params.yaml and plan/.")] = False,
     budget: Annotated[bool, typer.Option("--check-budget", help="Refuse a plan that costs more than params.yaml allows.")] = False,
+    slots: Annotated[bool, typer.Option("--slots", help="Print how many trainers the GPUs here take at once; 0 without one.")] = False,
     as_json: Json = False,
 ) -> None:
     """Without arguments: make plan/ follow params.yaml. With targets or a scale: preview; nothing is written without --save."""
@@ -45,6 +47,8 @@ def plan(
     reshaped = write_plan(project.root, choice)
     if not as_json:
         typer.echo(_summary(project, choice), err=True)
+    if slots:
+        typer.echo(len(visible_devices()) * project.settings.devices.slots)
     if reshaped and os.environ.get("DVC_STAGE"):
         raise Stopped("plan/ now has other runs: run the same dvc command again")
 

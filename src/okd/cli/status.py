@@ -1,1 +1,84 @@
-def register(app): pass
+"""`okd status`: how far the planned runs are, from their own small files."""
+
+import json
+import os
+import sys
+import time
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from okd.cli.options import Json
+from okd.evaluation.outcomes import outcome
+from okd.evaluation.records import RunRecord
+from okd.plan.run import Run
+from okd.plan.settings import find_root
+from okd.plan.store import Index, Places, read_json
+from okd.training.progress import duration
+
+LOOK_EVERY_S = 2.0
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(status)
+
+
+def status(
+    watch: Annotated[bool, typer.Option("--watch", help="Go on until all is done, or the process that started this ends.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show the planned runs: done, running, failed, not run."""
+    root = find_root()
+    if watch:
+        _watch(root)
+        return
+    runs = Index(root).all_runs()
+    records = [outcome(root, run).record for run in runs]
+    if as_json:
+        typer.echo(json.dumps([asdict(record) for record in records]))
+        return
+    for record in records:
+        typer.echo(f"{record.state:9} {record.id}  {record.detail}".rstrip())
+    typer.echo(_counts(records))
+
+
+def _counts(records: list[RunRecord]) -> str:
+    return ", ".join(f"{count} {state}" for state, count in sorted(Counter(record.state for record in records).items())) or "nothing is planned"
+
+
+def _watch(root: Path) -> None:
+    """A line that is redrawn on a terminal; elsewhere a line for every tenth of the runs and epochs done."""
+    runs, parent, started = Index(root).all_runs(), os.getppid(), time.monotonic()
+    terminal, tenth, first = sys.stderr.isatty(), -1, None
+    while runs and os.getppid() == parent:
+        done, share, running = _look(root, runs)
+        first = share if first is None else first
+        elapsed = time.monotonic() - started
+        left = f", about {duration(elapsed / (share - first) * (1 - share))} left" if share > first + 0.02 else ""
+        line = f"okd: {done} of {len(runs)} runs done, {share:.0%}{left}" + (f"; {'; '.join(running)}" if running else "")
+        if terminal:
+            print(f"\r{line[:160]}\x1b[K", end="", file=sys.stderr, flush=True)
+        elif int(share * 10) > tenth:
+            print(line, file=sys.stderr, flush=True)
+        tenth = max(tenth, int(share * 10))
+        if done == len(runs):
+            break
+        time.sleep(LOOK_EVERY_S)
+    if terminal:
+        print(file=sys.stderr)
+
+
+def _look(root: Path, runs: list[Run]) -> tuple[int, float, list[str]]:
+    """Runs done, the share of all epochs done, and a word on each run in progress."""
+    done, epochs, running = 0, 0.0, list[str]()
+    for run in runs:
+        places = Places(root, run)
+        if places.finished():
+            done, epochs = done + 1, epochs + run.recipe.epochs
+        elif (progress := read_json(places.progress)) and time.time() - progress["updated"] < 10 * LOOK_EVERY_S:
+            epochs += progress["fraction"] * run.recipe.epochs
+            running.append(f"{run.id} epoch {progress['epoch']} of {progress['epochs']}")
+    return done, epochs / sum(run.recipe.epochs for run in runs), running

@@ -1,0 +1,59 @@
+# Every target sets up .venv by itself, from requirements.lock.
+
+PYTHON ?= python3
+CORES ?= all
+SHELL := /bin/bash
+BIN := $(CURDIR)/.venv/bin
+export PATH := $(BIN):$(PATH)
+export PYTHONDONTWRITEBYTECODE = 1
+
+.PHONY: setup demo reproduce test test-all lint format lock clean
+.DEFAULT_GOAL := help
+
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' Makefile | column -t -s '|'
+
+setup: .venv/ready  ## make .venv: the pinned packages, and okd itself
+
+.venv/ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "okd needs Python 3.11 or newer: make setup PYTHON=python3.12"; exit 2; }
+	@if command -v uv > /dev/null; then \
+	  uv venv --quiet --clear --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" .venv && \
+	  uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock && \
+	  uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e . ; \
+	else \
+	  $(PYTHON) -m venv --clear .venv && \
+	  $(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock && \
+	  $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e . ; \
+	fi
+	@touch $@
+
+demo: setup  ## the whole pipeline on handwritten digits: minutes on a CPU
+	@okd plan --scale demo --save
+	@snakemake --cores $(CORES); code=$$?; echo "$(CURDIR)/reports/report.html"; exit $$code
+
+reproduce: setup  ## the papers themselves, or one: make reproduce PAPER=okddip
+	@okd plan --scale paper $(PAPER) --save
+	@snakemake --cores $(CORES); code=$$?; okd record; echo "$(CURDIR)/reports/report.html"; exit $$code
+
+test: setup  ## the tests: at most ten minutes on two cores
+	@OMP_NUM_THREADS=1 pytest -n 2 -m "not slow"
+
+test-all: setup  ## the long proofs too
+	@OMP_NUM_THREADS=1 pytest -n 2
+
+lint: setup  ## ruff, pyright, snakefmt, snakemake --lint
+	@ruff check .
+	@ruff format --check .
+	@pyright
+	@snakefmt --check Snakefile workflow
+	@snakemake --lint
+
+format: setup  ## let ruff and snakefmt write
+	@ruff check --fix . ; ruff format . ; snakefmt Snakefile workflow
+
+lock:  ## resolve the newest versions that fit together (needs uv)
+	uv pip compile --universal --generate-hashes --python-version 3.11 --no-header --group dev --extra build pyproject.toml -o requirements.lock
+
+clean:  ## forget results, scratch and logs of this checkout; keeps data and .venv
+	rm -rf results scratch logs .snakemake reports/report.html reports/data

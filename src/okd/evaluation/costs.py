@@ -1,0 +1,38 @@
+"""Cells that need no training: parameters and operations, counted."""
+
+from okd.plan.catalog import Catalog
+from okd.plan.cells import PlacedCell, networks_of, stated_options
+from okd.plan.paper import PaperFile
+from okd.plan.price import group_cost
+
+UNIT_OF_COST = 1e8  # the papers' cost columns: operations of one image, in hundred millions
+
+
+def cost_value(placed: PlacedCell, paper: PaperFile, catalog: Catalog) -> float:
+    """Parameters, or operations in 1e8, of a cell whose network and method are built; KD's training counts its teacher."""
+    cell = placed.cell
+    assert cell is not None
+    method, dataset = catalog.methods[str(cell.method)], catalog.datasets[str(cell.dataset)]
+    options = method.resolve(paper.methods.get(str(cell.method), {}), stated_options(cell))
+    kind, names, students = method.group_kind(options), networks_of(cell), int(options["students"])
+    if kind == "networks" and not cell.networks:
+        names = names * students
+    names = [names[cell.student or 0]] if kind != "networks" and cell.networks else names
+    cost = group_cost(names, classes=dataset.classes, size=dataset.size, branches=students if kind == "branches" else 1)
+    joined = cell.join or 1
+    taught = group_cost([cell.teacher.network], classes=dataset.classes, size=dataset.size) if cell.teacher else None
+    match cell.statistic:
+        case "params":
+            return float(joined * cost.deployed_parameters)
+        case "params_training":
+            return float(joined * cost.parameters + (taught.parameters if taught else 0))
+        case "test_cost":
+            return joined * cost.deployed_flops / UNIT_OF_COST
+        case "train_cost":
+            return (joined * cost.flops + (taught.flops if taught else 0)) / UNIT_OF_COST
+    raise AssertionError(cell.statistic)
+
+
+def as_printed(value: float, printed: str, decimals: int) -> float:
+    """In the unit that the paper prints: "0.5M" counts millions."""
+    return round(value / 1e6 if printed.rstrip().endswith("M") else value, decimals)

@@ -1,0 +1,89 @@
+"""What has become of a run: its state, its numbers, the line that explains it."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from okd.evaluation.records import RunRecord
+from okd.evaluation.scores import Predictions, percent_wrong, statistic
+from okd.plan.paper import Cell
+from okd.plan.run import Run
+from okd.plan.store import Places, read_json, write_json
+
+FRESH_S = 120.0  # a progress file older than this belongs to a trainer that is gone
+
+
+@dataclass(frozen=True)
+class Outcome:
+    run: Run
+    record: RunRecord
+    result: dict[str, Any] | None  # result.json of a finished or diverged run
+
+
+def outcome(root: Path, run: Run) -> Outcome:
+    places = Places(root, run)
+    result = read_json(places.result / "result.json") if places.finished() else None
+    base = {"id": run.id, "key": run.key, "seed": run.seed, "command": f"dvc repro train@{run.id}"}
+    if result is not None and result.get("key") == run.key:
+        where = result["diverged"]
+        return Outcome(
+            run,
+            RunRecord(
+                **base,
+                state=result["status"],
+                detail=f"{where['term']} was not finite at step {where['step']} (epoch {where['epoch']})" if where else "",
+                epochs=result["epochs"],
+                seconds=result["seconds"],
+                device=result["device"],
+                weights_sha256=result["sha256"]["weights.safetensors"],
+                resumes=result["resumes"],
+            ),
+            result,
+        )
+    state, detail = _unfinished(places)
+    return Outcome(run, RunRecord(**base, state=state, detail=detail), None)
+
+
+def _unfinished(places: Places) -> tuple[str, str]:
+    if failure := read_json(places.failure):
+        return "failed", str(failure.get("error", "")).splitlines()[0]
+    progress = read_json(places.progress)
+    if progress and time.time() - float(progress.get("updated", 0)) < FRESH_S:
+        return "running", f"epoch {progress['epoch']} of {progress['epochs']}"
+    stored = places.stored_key()
+    if stored is not None and stored != places.run.key:
+        return "stale", f"there is a result of another spec ({stored}); the plan now says {places.run.key}"
+    return "not run", ""
+
+
+def value_of(root: Path, cell: Cell, replicate: list[Outcome]) -> float:
+    """The cell's statistic of one finished replicate: errors in percent, cached by the bytes of the predictions."""
+    assert all(one.result is not None for one in replicate)
+    digests = "-".join(one.result["sha256"]["predictions.npz"][:16] for one in replicate if one.result)
+    name = f"{cell.statistic}.{cell.mix}.{cell.top}.{cell.student}"
+    file = root / "scratch" / "scores" / f"{replicate[0].run.id}.{len(replicate)}.json"
+    cache = read_json(file) or {}
+    if cache.get("predictions") != digests:
+        cache = {"predictions": digests, "values": {}}
+    if name not in cache["values"]:
+        predictions = [Predictions.read(Places(root, one.run).result / "predictions.npz") for one in replicate]
+        cache["values"][name] = statistic(cell.statistic, predictions, mix=cell.mix, top=cell.top, student=cell.student)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_json(file, cache)
+    return float(cache["values"][name])
+
+
+def best_epoch_of(cell: Cell, one: Outcome) -> float | None:
+    """Error at the epoch that was best on the test set, where the statistic is an error of single rows."""
+    if one.result is None or cell.top != 1 or cell.difference or one.result["best_epoch"] is None:
+        return None
+    best, total = one.result["best_epoch"], one.result["test_images"]
+    if cell.statistic == "student":
+        rows = [name for name in best if name.startswith("student_")]
+        rows = [f"student_{cell.student}"] if cell.student is not None and len(rows) > 1 else rows
+    else:
+        rows = [cell.statistic]
+    if not rows or any(row not in best for row in rows):
+        return None
+    return sum(percent_wrong(best[row]["correct"], total) for row in rows) / len(rows)

@@ -1,0 +1,167 @@
+"""The papers' tables with our numbers in them: every cell gets a state, every number its runs."""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import mean, stdev
+
+from okd.evaluation.costs import as_printed, cost_value
+from okd.evaluation.outcomes import Outcome, best_epoch_of, outcome, value_of
+from okd.evaluation.records import CellRecord, Measured, PaperRecord, RemarkRecord, Summary, TableRecord
+from okd.plan.catalog import catalog
+from okd.plan.paper import COSTS, Cell, PaperFile
+from okd.plan.planner import Plan, PlannedCell
+
+ERRORS = ("student", "best_student", "leader", "teacher", "ensemble")
+
+
+class Evaluation:
+    """A plan and what has become of its runs."""
+
+    def __init__(self, root: Path, plan: Plan, *, reproduce: Sequence[str]) -> None:
+        self.root, self.plan, self.reproduce = root, plan, list(reproduce)
+        self.outcomes: Mapping[str, Outcome] = {run.id: outcome(root, run) for run in plan.runs.values()}
+        self.by_address = {cell.address: cell for cell in plan.cells}
+
+    def tables(self) -> list[TableRecord]:
+        return [
+            TableRecord(
+                id=table.id,
+                paper=name,
+                title=table.title,
+                note=table.note,
+                draw=table.draw,
+                unit=str(table.cell.get("unit", "error")),
+                rows=list(table.rows),
+                columns=list(table.columns),
+                cells=[self.cell(cell) for cell in self.plan.cells if cell.placed.table.id == table.id],
+            )
+            for name, paper in self.plan.papers.items()
+            for table in paper.tables
+        ]
+
+    def summary(self, tables: Sequence[TableRecord]) -> Summary:
+        done = [self.outcomes[run] for run in self.plan.chosen]
+        hashes = {f"{one.run.dataset.name} {split} {digest}" for one in done if one.result for split, digest in one.result["data"].items()}
+        return Summary(
+            scale=self.plan.scale,
+            reproduce=self.reproduce,
+            papers=[_paper(name, paper) for name, paper in self.plan.papers.items()],
+            states=dict(sorted(Counter(cell.state for table in tables for cell in table.cells).items())),
+            runs=dict(sorted(Counter(one.record.state for one in done).items())),
+            data=sorted(hashes),
+        )
+
+    def cell(self, planned: PlannedCell) -> CellRecord:
+        cell, published = planned.placed.cell, planned.placed.published
+        replicates = [[self.outcomes[run] for run in replicate] for replicate in planned.replicates]
+        finished = [index for index, replicate in enumerate(replicates) if all(one.record.state == "done" for one in replicate)]
+        ours = best = None
+        if cell is not None and not planned.reason:
+            ours, best = self._measure(planned, cell, finished)
+        state, detail = self._state(planned, replicates, len(finished))
+        return CellRecord(
+            address=planned.address,
+            row=planned.placed.row,
+            column=planned.placed.column,
+            state=state,
+            detail=detail,
+            statistic=cell.statistic if cell else "",
+            planned=len(replicates),
+            ours=ours,
+            best_epoch=best,
+            printed=published.printed if published else None,
+            published=published.value if published else None,
+            published_spread=published.spread if published else None,
+            decimals=published.decimals if published else 2,
+            runs=[self.outcomes[run].record for run in planned.runs],
+        )
+
+    def _measure(self, planned: PlannedCell, cell: Cell, finished: list[int]) -> tuple[Measured | None, Measured | None]:
+        if cell.statistic in COSTS and cell.difference is None:
+            value = cost_value(planned.placed, self.plan.papers[planned.placed.paper], catalog())
+            published = planned.placed.published
+            return _measured([as_printed(value, published.printed, published.decimals) if published else value]), None
+        values = [self._value(planned, cell, index) for index in finished]
+        firsts = [self.outcomes[planned.replicates[index][0]] for index in finished]
+        best = [_in_unit(cell, value) for one in firsts if (value := best_epoch_of(cell, one)) is not None]
+        return _measured(values), _measured(best) if len(best) == len(values) and not cell.join else None
+
+    def _value(self, planned: PlannedCell, cell: Cell, index: int) -> float:
+        """A replicate's value in the cell's unit; a difference is summed within the replicate first."""
+        if cell.difference is None:
+            return _in_unit(cell, value_of(self.root, cell, [self.outcomes[run] for run in planned.replicates[index]]))
+        sides = [[self._part(address, index) for address in side] for side in cell.difference]
+        return sum(sides[0]) - sum(sides[1])
+
+    def _part(self, address: str, index: int) -> float:
+        part = self.by_address[address]
+        assert part.placed.cell is not None
+        return self._value(part, part.placed.cell, index)
+
+    def _state(self, planned: PlannedCell, replicates: list[list[Outcome]], finished: int) -> tuple[str, str]:
+        """One of the states of the design and the words behind it."""
+        if planned.reason:
+            state, _, detail = planned.reason.partition(": ")
+            return state, detail
+        cell = planned.placed.cell
+        if cell is not None and cell.statistic in COSTS and cell.difference is None:
+            return "counted", "no training: counted from the network"
+        records = [one.record for replicate in replicates for one in replicate]
+        states = Counter(record.state for record in records)
+        if states["diverged"]:
+            return "diverged", f"{states['diverged']} of {len(records)} runs: {_first(records, 'diverged')}"
+        if finished == len(replicates):
+            return ("reduced", f"scale {self.plan.scale}: not a result") if self.plan.scale != "paper" else ("measured", "")
+        for state in ("failed", "running"):
+            if states[state]:
+                return state, f"{states[state]} of {len(records)} runs: {_first(records, state)}"
+        if finished:
+            return "too few seeds", f"{finished} of {len(replicates)} runs"
+        return ("stale", _first(records, "stale")) if states["stale"] else ("not run", "")
+
+
+def _first(records: list, state: str) -> str:
+    return next((record.detail for record in records if record.state == state), "")
+
+
+def _in_unit(cell: Cell, value: float) -> float:
+    """Statistics of errors are kept as errors; a table that prints accuracy shows 100 minus them."""
+    is_error = cell.statistic in ERRORS or cell.statistic.startswith("student_")
+    return 100.0 - value if is_error and cell.unit == "accuracy" else value
+
+
+def _measured(values: list[float]) -> Measured | None:
+    if not values:
+        return None
+    rounded = [round(value, 6) for value in values]
+    return Measured(mean=round(mean(values), 6), spread=round(stdev(values), 6) if len(values) > 1 else None, values=rounded)
+
+
+def _paper(name: str, paper: PaperFile) -> PaperRecord:
+    source = paper.source
+    where = [source.authors, source.venue, f"arXiv {source.arxiv}" if source.arxiv else "", f"doi {source.doi}" if source.doi else ""]
+    remarks = {
+        kind: [RemarkRecord(id=remark.id, what=remark.what, why=remark.why, cells=remark.cells) for remark in getattr(paper, kind)]
+        for kind in ("assumptions", "deviations")
+    }
+    return PaperRecord(
+        name=name, title=paper.title, source=". ".join(part for part in where if part), tables=[table.id for table in paper.tables], **remarks
+    )
+
+
+def table_csv(table: TableRecord) -> str:
+    """One line a cell: ours, published, state."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["address", "row", "column", "unit", "state", "n", "planned", "ours", "spread", "published", "published_spread", "printed"])
+    for cell in table.cells:
+        ours = cell.ours
+        writer.writerow(
+            [cell.address, cell.row, cell.column, table.unit, cell.state, len(ours.values) if ours else 0, cell.planned]
+            + [ours.mean if ours else "", ours.spread if ours and ours.spread is not None else ""]
+            + ["" if value is None else value for value in (cell.published, cell.published_spread, cell.printed)]
+        )
+    return text.getvalue()

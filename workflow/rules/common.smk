@@ -1,0 +1,61 @@
+import json
+import os
+import subprocess
+import sys
+
+FILES = "spec.json weights.safetensors predictions.npz history.csv result.json".split()
+
+if config:
+    print(
+        "okd: no --config here: params.yaml says what is planned; change it with `okd plan --scale NAME ADDRESS --save`",
+        file=sys.stderr,
+    )
+    sys.exit(2)
+if workflow.is_main_process:  # not in the job steps of a cluster
+    plan = subprocess.run(
+        ["okd", "plan", "--check-budget", "--slots"], stdout=subprocess.PIPE, text=True
+    )
+    if plan.returncode:
+        sys.exit(plan.returncode)  # okd has said why in one line
+    # Snakemake only counts GPUs, `okd train` leases them: as many trainers as slots, without a GPU as many as cores.
+    if "gpu" not in workflow.global_resources and workflow.cores:
+        workflow.register_resource("gpu", int(plan.stdout) or workflow.cores)
+
+with open("plan/index.json") as handle:
+    PLAN = json.load(handle)
+RUNS = PLAN["run_index"]
+RESULTS = PLAN["results"]
+
+
+def files_of(run):
+    return [f"{RESULTS}/{run}/{RUNS[run]['key']}/{name}" for name in FILES]
+
+
+def inputs_of(run):
+    row = RUNS[run]
+    files = [f"plan/runs/{run}.json", f"data/{row['dataset']}/READY"]
+    if "teacher" in row:
+        files.append(f"{row['teacher']}/weights.safetensors")
+    return files
+
+
+# A finished run is a leaf: its path names the hash of all that made it. Only missing runs get a job.
+PENDING = [
+    run
+    for run in RUNS
+    if os.environ.get("OKD_FULL_DAG") or not all(map(os.path.exists, files_of(run)))
+]
+EVERY_RESULT = [file for run in RUNS for file in files_of(run)]
+
+
+wildcard_constraints:
+    run=r"[a-z0-9][a-z0-9.+-]*",
+    key=r"[0-9a-f]{12}",
+
+
+onstart:
+    subprocess.Popen(["okd", "status", "--watch"], stdout=sys.stderr)
+
+
+onerror:
+    shell("okd tables && okd report")

@@ -1,0 +1,24 @@
+rule tables:
+    input:
+        "plan/index.json",
+        [files_of(run)[-1] for run in RUNS],
+        sorted(str(file) for file in Path("papers").glob("*.yaml")),
+        sorted(str(file) for file in Path("reports/evidence").glob("*.json")),
+    output:
+        expand("reports/data/{table}.json", table=PLAN["table_index"]),
+        "reports/data/summary.json",
+    log:
+        "logs/tables.log",
+    shell:
+        "okd tables > {log} 2>&1"
+
+
+rule report:
+    input:
+        rules.tables.output,
+    output:
+        "reports/report.html",
+    log:
+        "logs/report.log",
+    shell:
+        "okd report > {log} 2>&1"

@@ -1,0 +1,18 @@
+rule train:
+    input:
+        lambda wildcards: inputs_of(wildcards.run),
+    output:
+        expand(RESULTS + "/{{run}}/{{key}}/{name}", name=FILES),
+    log:
+        "logs/train/{run}.{key}.log",
+    benchmark:
+        "logs/benchmarks/{run}.{key}.tsv"
+    wildcard_constraints:
+        key="|".join(RUNS[run]["key"] for run in PENDING) or "(?!)",
+    retries: 1
+    resources:
+        gpu=1,
+        mem_mb=8000,
+        runtime=lambda wildcards, attempt: 240 * attempt,
+    shell:
+        "OKD_PARENT=$PPID exec okd train {wildcards.run} > {log} 2>&1"
