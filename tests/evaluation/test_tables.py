@@ -1,0 +1,183 @@
+"""Cells with all their states, from results that are there, partly there, broken or missing."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import plan
+
+from okd.evaluation.records import CellRecord
+from okd.evaluation.tables import Evaluation, table_csv
+from okd.plan.planner import make_plan
+from okd.plan.run import Run
+from okd.plan.settings import open_project
+from okd.plan.store import FILES, Places, write_json
+
+
+def publish(root: Path, run: Run, *, wrong: int = 36, status: str = "done", best: int = 30) -> None:
+    """A result by hand, with the rows that its method has and so many wrong answers of 360."""
+    places = Places(root, run)
+    shutil.rmtree(places.folder, ignore_errors=True)
+    places.result.mkdir(parents=True)
+    students = int(run.method.options["students"])
+    rows = [f"student_{m}" for m in range(students)]
+    rows = [*rows[:-1], "leader"] if run.method.leader else rows
+    labels = np.arange(360) % 10
+    arrays = {"labels": labels.astype(np.int16)}
+    for row in rows:
+        answers = np.where(np.arange(360) < wrong, (labels + 1) % 10, labels)
+        arrays[row] = (np.eye(10)[answers] * 9).astype(np.float16)
+        arrays[f"{row}_top5"] = np.argsort(-arrays[row], axis=1, kind="stable")[:, :5].astype(np.int16)
+    for name in FILES:
+        (places.result / name).write_bytes(b"")
+    (places.result / "spec.json").write_text(run.to_json())
+    np.savez(places.result / "predictions.npz", **arrays)  # type: ignore[arg-type]
+    done = status == "done"
+    record = {
+        "id": run.id,
+        "key": run.key,
+        "status": status,
+        "diverged": None if done else {"step": 7, "term": "soft", "epoch": 0},
+        "epochs": 2,
+        "test_images": 360,
+        "best_epoch": {row: {"epoch": 1, "correct": 360 - best} for row in rows} if done else None,
+        "seconds": 3.0,
+        "device": "torch 2, CPU",
+        "resumes": 0,
+        "data": {"test": "ab" * 32},
+        "data_verified": True,
+        "sha256": {"weights.safetensors": "cd" * 32, "predictions.npz": f"{wrong:02}" * 32},
+    }
+    write_json(places.result / "result.json", record)
+    (places.folder / "key").write_text(f"{run.key}\n")
+
+
+def cells(root: Path) -> dict[str, CellRecord]:
+    evaluation = Evaluation(root, make_plan(open_project(root)), reproduce=["tiny"])
+    return {cell.column: cell for table in evaluation.tables() for cell in table.cells}
+
+
+def run_of(root: Path, word: str) -> Run:
+    return next(run for name, run in plan(root).items() if word in name)
+
+
+def test_nothing_has_run(project: Path) -> None:
+    assert {cell.state for cell in cells(project).values()} == {"not run"}
+
+
+def test_a_finished_cell_has_its_number_and_its_run(project: Path) -> None:
+    run = run_of(project, "resnet8-baseline")
+    publish(project, run, wrong=36)
+    cell = cells(project)["Baseline"]
+    assert cell.ours is not None
+    assert (cell.state, cell.ours.mean, cell.ours.spread, cell.ours.values) == ("measured", 10.0, None, [10.0])
+    assert cell.best_epoch is not None
+    assert cell.best_epoch.mean == pytest.approx(100 * 30 / 360)
+    assert (cell.printed, cell.published, cell.published_spread) == ("6.34 +- 0.03", 6.34, 0.03)
+    assert [run.id for run in cell.runs] == [run.id]
+
+
+def test_the_leader_is_its_own_row(project: Path) -> None:
+    publish(project, run_of(project, "okddip"), wrong=18)
+    cell = cells(project)["OKDDip"]
+    assert cell.ours is not None
+    assert (cell.state, cell.ours.mean, cell.published, cell.printed) == ("measured", 5.0, None, "N/A")
+
+
+def test_accuracy_is_shown_where_the_paper_prints_it(project: Path) -> None:
+    file = project / "papers" / "tiny.yaml"
+    file.write_text(file.read_text().replace("statistic: student}", "statistic: student, unit: accuracy}"))
+    publish(project, run_of(project, "resnet8-baseline"), wrong=36)
+    cell = cells(project)["Baseline"]
+    assert cell.ours is not None
+    assert cell.ours.mean == 90.0
+
+
+def test_a_missing_seed_is_said(project: Path) -> None:
+    file = project / "papers" / "tiny.yaml"
+    file.write_text(file.read_text().replace("seeds: 1", "seeds: 3"))
+    publish(project, run_of(project, "resnet8-baseline-s0"), wrong=36)
+    publish(project, run_of(project, "resnet8-baseline-s2"), wrong=72)
+    cell = cells(project)["Baseline"]
+    assert cell.ours is not None
+    assert (cell.state, cell.detail, cell.ours.values) == ("too few seeds", "2 of 3 runs", [10.0, 20.0])
+    assert cell.ours.spread == pytest.approx(50**0.5)
+
+
+def test_a_diverged_run_is_counted_and_never_dropped(project: Path) -> None:
+    file = project / "papers" / "tiny.yaml"
+    file.write_text(file.read_text().replace("seeds: 1", "seeds: 2"))
+    publish(project, run_of(project, "resnet8-baseline-s0"), wrong=36)
+    publish(project, run_of(project, "resnet8-baseline-s1"), status="diverged")
+    cell = cells(project)["Baseline"]
+    assert cell.state == "diverged"
+    assert cell.detail == "1 of 2 runs: soft was not finite at step 7 (epoch 0)"
+    assert cell.ours is not None
+    assert cell.ours.values == [10.0]
+
+
+def test_a_result_of_another_spec_is_stale(project: Path) -> None:
+    publish(project, run_of(project, "resnet8-baseline"))
+    file = project / "papers" / "tiny.yaml"
+    file.write_text(file.read_text().replace("momentum: 0.9", "momentum: 0.8"))
+    cell = cells(project)["Baseline"]
+    assert cell.state == "stale"
+    assert cell.ours is None
+
+
+def test_a_failure_is_shown_with_its_command(project: Path) -> None:
+    run = run_of(project, "resnet8-one")
+    write_json(Places(project, run).failure, {"error": "RuntimeError: out of memory\nmore"})
+    cell = cells(project)["ONE"]
+    assert (cell.state, cell.detail) == ("failed", "1 of 1 runs: RuntimeError: out of memory")
+    assert cell.runs[0].command == f"dvc repro train@{run.id}"
+
+
+def test_a_reduced_run_is_never_more_than_that(project: Path) -> None:
+    file = project / "params.yaml"
+    file.write_text(file.read_text().replace("scale: paper", "scale: demo"))
+    publish(project, run_of(project, "resnet8-baseline"))
+    assert cells(project)["Baseline"].state == "reduced"
+
+
+def test_differences_are_summed_within_a_run_first(project: Path) -> None:
+    file = project / "papers" / "tiny.yaml"
+    gain = "      Gain: {difference: [[tiny-t1/resnet-8/baseline], [tiny-t1/resnet-8/one]], unit: points}\n      KD:"
+    file.write_text(file.read_text().replace("      KD:", gain).replace('"1.0"', '"1.0", "1.0"').replace("seeds: 1", "seeds: 2"))
+    for seed, (baseline, one) in enumerate([(36, 18), (72, 36)]):
+        publish(project, run_of(project, f"resnet8-baseline-s{seed}"), wrong=baseline)
+        publish(project, run_of(project, f"resnet8-one-s{seed}"), wrong=one)
+    cell = cells(project)["Gain"]
+    assert cell.ours is not None
+    assert cell.ours.values == [5.0, 10.0]
+
+
+def test_a_torn_result_is_no_result(project: Path) -> None:
+    run = run_of(project, "resnet8-baseline")
+    publish(project, run)
+    (Places(project, run).result / "result.json").write_text('{"status": "do')
+    assert cells(project)["Baseline"].state == "not run"
+
+
+def test_the_csv_says_what_the_table_says(project: Path) -> None:
+    publish(project, run_of(project, "resnet8-baseline"), wrong=36)
+    evaluation = Evaluation(project, make_plan(open_project(project)), reproduce=["tiny"])
+    (table,) = evaluation.tables()
+    lines = table_csv(table).splitlines()
+    assert len(lines) == 6
+    assert lines[2].startswith("tiny-t1/resnet-8/baseline,ResNet-8,Baseline,error,measured,1,1,10.0,,6.34,0.03,")
+
+
+def test_scores_follow_the_bytes_of_the_predictions(project: Path) -> None:
+    run = run_of(project, "resnet8-baseline")
+    publish(project, run, wrong=36)
+    first = cells(project)["Baseline"].ours
+    publish(project, run, wrong=72)
+    second = cells(project)["Baseline"].ours
+    assert first is not None
+    assert second is not None
+    assert (first.mean, second.mean) == (10.0, 20.0)
+    cached = json.loads(next((project / "scratch" / "scores").iterdir()).read_text())
+    assert list(cached["values"].values()) == [20.0]
