@@ -85,6 +85,7 @@ def make_project(folder: Path, monkeypatch: pytest.MonkeyPatch, *, scale: str = 
     (folder / "params.yaml").write_text(PARAMS.format(scale=scale, data=data))
     (folder / "papers" / "scales.yaml").write_text(SCALES)
     (folder / "papers" / "tiny.yaml").write_text(paper)
+    (folder / "papers" / "margins.yaml").write_text("digits: 1.0\n")
     (folder / "data").mkdir()
     shutil.copy(ROOT / "data" / "digits.manifest.json", folder / "data")
     (folder / "reports" / "evidence").mkdir(parents=True)

@@ -72,7 +72,7 @@ def test_a_finished_cell_has_its_number_and_its_run(project: Path) -> None:
     publish(project, run, wrong=36)
     cell = cells(project)["Baseline"]
     assert cell.ours is not None
-    assert (cell.state, cell.ours.mean, cell.ours.spread, cell.ours.values) == ("measured", 10.0, None, [10.0])
+    assert (cell.state, cell.ours.mean, cell.ours.spread, cell.ours.values) == ("too few seeds", 10.0, None, [10.0])
     assert cell.best_epoch is not None
     assert cell.best_epoch.mean == pytest.approx(100 * 30 / 360)
     assert (cell.printed, cell.published, cell.published_spread) == ("6.34 +- 0.03", 6.34, 0.03)
@@ -104,6 +104,21 @@ def test_a_missing_seed_is_said(project: Path) -> None:
     assert cell.ours is not None
     assert (cell.state, cell.detail, cell.ours.values) == ("too few seeds", "2 of 3 runs", [10.0, 20.0])
     assert cell.ours.spread == pytest.approx(50**0.5)
+
+
+def test_complete_cells_are_judged_and_only_they(project: Path) -> None:
+    file = project / "papers" / "tiny.yaml"
+    file.write_text(file.read_text().replace("seeds: 1", "seeds: 3"))
+    for seed, (close, far) in enumerate([(22, 40), (23, 41), (24, 42)]):
+        publish(project, run_of(project, f"resnet8-baseline-s{seed}"), wrong=close)
+        publish(project, run_of(project, f"resnet8-one-s{seed}"), wrong=far)
+    found = cells(project)
+    assert (found["Baseline"].state, found["ONE"].state) == ("matches", "worse")
+    verdict = found["Baseline"].verdict
+    assert verdict is not None
+    assert verdict.difference == pytest.approx(100 * 23 / 360 - 6.34, abs=1e-5)
+    assert verdict.low < verdict.difference < verdict.high
+    assert found["KD"].verdict is None
 
 
 def test_a_diverged_run_is_counted_and_never_dropped(project: Path) -> None:
@@ -167,7 +182,7 @@ def test_the_csv_says_what_the_table_says(project: Path) -> None:
     (table,) = evaluation.tables()
     lines = table_csv(table).splitlines()
     assert len(lines) == 6
-    assert lines[2].startswith("tiny-t1/resnet-8/baseline,ResNet-8,Baseline,error,measured,1,1,10.0,,6.34,0.03,")
+    assert lines[2].startswith("tiny-t1/resnet-8/baseline,ResNet-8,Baseline,error,too few seeds,1,1,10.0,,6.34,0.03,")
 
 
 def test_scores_follow_the_bytes_of_the_predictions(project: Path) -> None:

@@ -20,6 +20,7 @@ def cell(state: str, column: str, text: str = "") -> CellRecord:
         state=state,
         detail=text,
         statistic="student",
+        unit="error",
         planned=2,
         ours=measured,
         best_epoch=measured,

@@ -74,7 +74,7 @@ def test_a_torn_write_leaves_the_old_state(folder: Path) -> None:
 
 def test_a_state_that_is_not_finite_is_not_saved(folder: Path) -> None:
     with pytest.raises(checkpoint.NotFinite, match="weight"):
-        checkpoint.save(folder, state(float("inf")) | {"step": 4}, step=4, key="k")
+        checkpoint.save(folder, {"group": {"weight": torch.tensor([1.0, float("inf")])}}, step=4, key="k")
     assert loaded(folder) == 3
 
 

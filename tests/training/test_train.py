@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import plan
 from safetensors.torch import load_file
 
+from conftest import plan
 from okd.data.datasets import fetch
 from okd.networks import build
 from okd.plan.run import Run
@@ -65,7 +65,7 @@ def test_a_published_student_is_an_ordinary_network(ready: Path) -> None:
     np.testing.assert_allclose(logits, stored.astype(np.float32), rtol=1e-3, atol=2e-2)
 
 
-@pytest.mark.parametrize("word", ["baseline-s0", "resnet8-one", "okddip"])
+@pytest.mark.parametrize("word", ["resnet8-baseline", "resnet8-one", "okddip"])
 @pytest.mark.parametrize("after", [1, 23, 30])
 def test_stopped_and_resumed_equals_uninterrupted(ready: Path, word: str, after: int) -> None:
     run = run_named(ready, word)
@@ -94,7 +94,7 @@ def test_stopped_and_resumed_equals_uninterrupted(ready: Path, word: str, after:
 
 def test_leaving_the_momentum_out_is_noticed(ready: Path) -> None:
     """The negative control: the comparison above can fail."""
-    run = run_named(ready, "baseline-s0")
+    run = run_named(ready, "resnet8-baseline")
     first, second = Session(run, ready, CPU), Session(run, ready, CPU)
     steps(first, 5)
     state = first.state_dict()
@@ -130,7 +130,7 @@ def test_a_diverged_run_is_a_result(ready: Path) -> None:
     run = run_named(ready, "resnet8-one")
     session = Session(run, ready, CPU)
     assert finish(run, ready) in ("done", "diverged")
-    poisoned = run_named(ready, "baseline-s0")
+    poisoned = run_named(ready, "resnet8-baseline")
     session = Session(poisoned, ready, CPU)
     state = session.state_dict()
     next(iter(state["group"].values())).fill_(float("nan"))
@@ -159,7 +159,7 @@ def test_divergence_names_step_and_term_and_writes_strict_json(ready: Path, monk
 
 
 def test_kd_leaves_its_teacher_as_it_was(ready: Path) -> None:
-    teacher, student = run_named(ready, "bottleneck-tiny-baseline"), run_named(ready, "kd")
+    teacher, student = run_named(ready, "bottleneck-tiny-baseline"), run_named(ready, "-kd-")
     with pytest.raises(ValueError, match="has not been trained"):
         Session(student, ready, CPU)
     finish(teacher, ready)
@@ -174,7 +174,7 @@ def test_kd_leaves_its_teacher_as_it_was(ready: Path) -> None:
 
 
 def test_a_run_whose_plan_changed_is_not_published(ready: Path) -> None:
-    run = run_named(ready, "baseline-s0")
+    run = run_named(ready, "resnet8-baseline")
     file = ready / "papers" / "tiny.yaml"
     file.write_text(file.read_text().replace("momentum: 0.9", "momentum: 0.8"))
     plan(ready)

@@ -18,7 +18,7 @@ def cost_value(placed: PlacedCell, paper: PaperFile, catalog: Catalog) -> float:
     if kind == "networks" and not cell.networks:
         names = names * students
     names = [names[cell.student or 0]] if kind != "networks" and cell.networks else names
-    cost = group_cost(names, classes=dataset.classes, size=dataset.size, branches=students if kind == "branches" else 1)
+    cost = group_cost(names, classes=dataset.classes, size=dataset.size, fork=method.forks(options))
     joined = cell.join or 1
     taught = group_cost([cell.teacher.network], classes=dataset.classes, size=dataset.size) if cell.teacher else None
     match cell.statistic:

@@ -69,7 +69,6 @@ def value_of(root: Path, cell: Cell, replicate: list[Outcome]) -> float:
     if name not in cache["values"]:
         predictions = [Predictions.read(Places(root, one.run).result / "predictions.npz") for one in replicate]
         cache["values"][name] = statistic(cell.statistic, predictions, mix=cell.mix, top=cell.top, student=cell.student)
-        file.parent.mkdir(parents=True, exist_ok=True)
         write_json(file, cache)
     return float(cache["values"][name])
 

@@ -1,11 +1,15 @@
 """What stands in reports/data/: the evaluated tables, as the report reads them."""
 
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from pydantic import BaseModel, ConfigDict
 
 
-@dataclass(frozen=True, kw_only=True)
-class RunRecord:
+class Record(BaseModel):
+    """A piece of a file that `okd tables` writes and `okd report` reads."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RunRecord(Record):
     """One training behind a cell."""
 
     id: str
@@ -21,8 +25,7 @@ class RunRecord:
     command: str = ""  # that does just this run
 
 
-@dataclass(frozen=True, kw_only=True)
-class Measured:
+class Measured(Record):
     """Ours, in the table's unit: mean and standard deviation (n - 1) over replicates."""
 
     mean: float
@@ -30,14 +33,24 @@ class Measured:
     values: list[float]
 
 
-@dataclass(frozen=True, kw_only=True)
-class CellRecord:
+class VerdictRecord(Record):
+    """The difference (ours minus the paper's) behind a verdict, its 90 % interval and the margin."""
+
+    difference: float
+    low: float
+    high: float
+    margin: float
+    fragile: bool  # another reading of the paper's +- or of its n gives another word
+
+
+class CellRecord(Record):
     address: str
     row: str
     column: str
     state: str
     detail: str
     statistic: str
+    unit: str
     planned: int  # replicates
     ours: Measured | None
     best_epoch: Measured | None  # the epoch chosen by looking at the test set: optimistic
@@ -46,10 +59,10 @@ class CellRecord:
     published_spread: float | None
     decimals: int
     runs: list[RunRecord]
+    verdict: VerdictRecord | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class TableRecord:
+class TableRecord(Record):
     id: str
     paper: str
     title: str
@@ -64,16 +77,14 @@ class TableRecord:
         return self.cells[self.rows.index(row) * len(self.columns) + self.columns.index(column)]
 
 
-@dataclass(frozen=True, kw_only=True)
-class RemarkRecord:
+class RemarkRecord(Record):
     id: str
     what: str
     why: str
     cells: list[str]
 
 
-@dataclass(frozen=True, kw_only=True)
-class PaperRecord:
+class PaperRecord(Record):
     name: str
     title: str
     source: str
@@ -82,8 +93,7 @@ class PaperRecord:
     deviations: list[RemarkRecord]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Summary:
+class Summary(Record):
     """reports/data/summary.json."""
 
     scale: str
@@ -92,27 +102,4 @@ class Summary:
     states: dict[str, int]  # cells by state
     runs: dict[str, int]  # chosen runs by state
     data: list[str]  # hashes of the data sets that results were made with
-    schema: int = 1
-    notes: list[str] = field(default_factory=list)
-
-
-def to_json(record: Any) -> dict[str, Any]:
-    return asdict(record)
-
-
-def table_from_json(record: dict[str, Any]) -> TableRecord:
-    return TableRecord(**record | {"cells": [_cell(cell) for cell in record["cells"]]})
-
-
-def summary_from_json(record: dict[str, Any]) -> Summary:
-    return Summary(**record | {"papers": [_paper(paper) for paper in record["papers"]]})
-
-
-def _cell(record: dict[str, Any]) -> CellRecord:
-    measured = {name: Measured(**record[name]) if record[name] else None for name in ("ours", "best_epoch")}
-    return CellRecord(**record | measured | {"runs": [RunRecord(**run) for run in record["runs"]]})
-
-
-def _paper(record: dict[str, Any]) -> PaperRecord:
-    remarks = {name: [RemarkRecord(**remark) for remark in record[name]] for name in ("assumptions", "deviations")}
-    return PaperRecord(**record | remarks)
+    version: int = 1  # of this format

@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import mean, stdev
 
 from okd.evaluation.costs import as_printed, cost_value
+from okd.evaluation.judgement import judged, read_margins
 from okd.evaluation.outcomes import Outcome, best_epoch_of, outcome, value_of
 from okd.evaluation.records import CellRecord, Measured, PaperRecord, RemarkRecord, Summary, TableRecord
 from okd.plan.catalog import catalog
@@ -26,6 +27,20 @@ class Evaluation:
         self.by_address = {cell.address: cell for cell in plan.cells}
 
     def tables(self) -> list[TableRecord]:
+        margins = self._margins()
+        return [judged(table, margins) for table in self._tables()]
+
+    def _margins(self) -> dict[str, float]:
+        """By address, for the cells that are judged: errors and accuracies of runs that are not reduced."""
+        by_dataset = read_margins(self.root)
+        cells = [(planned.address, planned.placed.cell) for planned in self.plan.cells]
+        return {
+            address: by_dataset[cell.dataset]
+            for address, cell in cells
+            if cell and cell.dataset in by_dataset and cell.unit in ("error", "accuracy") and not cell.difference
+        }
+
+    def _tables(self) -> list[TableRecord]:
         return [
             TableRecord(
                 id=table.id,
@@ -69,6 +84,7 @@ class Evaluation:
             state=state,
             detail=detail,
             statistic=cell.statistic if cell else "",
+            unit=cell.unit if cell else "",
             planned=len(replicates),
             ours=ours,
             best_epoch=best,
@@ -148,7 +164,11 @@ def _paper(name: str, paper: PaperFile) -> PaperRecord:
         for kind in ("assumptions", "deviations")
     }
     return PaperRecord(
-        name=name, title=paper.title, source=". ".join(part for part in where if part), tables=[table.id for table in paper.tables], **remarks
+        name=name,
+        title=paper.title,
+        source=". ".join(part for part in where if part),
+        tables=[table.id for table in paper.tables],
+        **remarks,
     )
 
 
@@ -156,7 +176,9 @@ def table_csv(table: TableRecord) -> str:
     """One line a cell: ours, published, state."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["address", "row", "column", "unit", "state", "n", "planned", "ours", "spread", "published", "published_spread", "printed"])
+    writer.writerow(
+        ["address", "row", "column", "unit", "state", "n", "planned", "ours", "spread", "published", "published_spread", "printed"]
+    )
     for cell in table.cells:
         ours = cell.ours
         writer.writerow(

@@ -1,15 +1,19 @@
 """One self-contained HTML file from reports/data/: Jinja2 with autoescape, no network, no JavaScript needed."""
 
-import json
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from okd.evaluation.records import CellRecord, Measured, Summary, TableRecord, summary_from_json, table_from_json
+from okd.evaluation.records import CellRecord, Measured, Summary, TableRecord
 
 # state -> (mark, what it means); mark, word and colour all differ
 STATES = {
-    "measured": ("●", "all planned runs are done at the paper's recipe; verdicts are not built yet"),
+    "matches": ("✓", "the 90 % interval of the difference lies inside the margin"),
+    "worse": ("▲", "the interval lies beyond the margin, on the wrong side"),
+    "better": ("▼", "the interval lies beyond the margin, on the right side"),
+    "undecided": ("◐", "the interval crosses the margin: more seeds would tell"),
+    "cannot be decided": ("◒", "the paper's own spread is wider than the margin: no number of our seeds would tell"),
+    "measured": ("●", "all planned runs are done, and the paper prints nothing to hold them against"),
     "counted": ("#", "needs no training: counted from the network"),
     "reduced": ("▦", "from a reduced run: not a result, never judged"),
     "too few seeds": ("◌", "some of the planned runs are done"),
@@ -28,10 +32,10 @@ STATES = {
 def read_data(folder: Path) -> tuple[Summary, list[TableRecord]]:
     """What `okd tables` wrote. Raises ValueError where it did not."""
     try:
-        summary = summary_from_json(json.loads((folder / "summary.json").read_text(encoding="utf-8")))
+        summary = Summary.model_validate_json((folder / "summary.json").read_bytes())
         names = [table for paper in summary.papers for table in paper.tables]
-        return summary, [table_from_json(json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))) for name in names]
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        return summary, [TableRecord.model_validate_json((folder / f"{name}.json").read_bytes()) for name in names]
+    except (OSError, ValueError) as error:
         raise ValueError(f"reports/data is missing or damaged ({type(error).__name__}): run `okd tables`") from None
 
 
@@ -78,4 +82,3 @@ def commands(cell: CellRecord) -> list[tuple[str, str]]:
         ("with Snakemake", "snakemake --cores 4"),
         ("or with DVC", "dvc repro"),
     ]
-

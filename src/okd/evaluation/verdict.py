@@ -1,0 +1,156 @@
+"""Whether our number is the paper's: an interval of the difference against a margin that was fixed before training.
+
+The rule is two one-sided tests at 5 % each: a difference "matches" when its 90 % interval lies inside the margin. That a difference is
+not significant never means that two numbers match.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import inf, sqrt
+from typing import Literal
+
+import numpy as np
+from scipy.special import digamma, polygamma
+from scipy.stats import norm, t
+
+Word = Literal["matches", "better", "worse", "undecided", "cannot be decided"]
+
+CONFIDENCE = 0.90
+MODERATED_FROM = 8  # cells; under that a variance stands for itself
+ASSUMED_N = 3  # runs behind a published value that does not say
+OTHER_N = (1, 5)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prior:
+    """What a table's cells say about a variance before its own runs do [Smyth 2004, section 6.2]."""
+
+    degrees: float  # d0; infinite: all cells share one variance
+    variance: float  # s0^2
+
+    def moderate(self, variance: float, degrees: int) -> tuple[float, float]:
+        """A cell's variance shrunk towards the prior, and its degrees of freedom."""
+        if self.degrees == inf:
+            return self.variance, inf
+        total = self.degrees + degrees
+        return (self.degrees * self.variance + degrees * variance) / total, total
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spread:
+    """A mean's standard deviation between runs, as far as it is known."""
+
+    variance: float
+    degrees: float
+    n: int
+
+    @property
+    def of_mean(self) -> float:
+        return self.variance / self.n
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    word: Word
+    difference: float  # ours minus the paper's
+    low: float  # of the 90 % interval of the difference
+    high: float
+    margin: float
+    fragile: bool  # another reading of the paper's +- or of its n gives another word
+
+
+def fit_prior(variances: Sequence[float], degrees: int) -> Prior | None:
+    """Empirical-Bayes prior from the variances of a table's cells, each with the same degrees of freedom; None if there are too few."""
+    kept = np.array([value for value in variances if value > 0])
+    if len(kept) < MODERATED_FROM or degrees < 1:
+        return None
+    e = np.log(kept) - digamma(degrees / 2) + np.log(degrees / 2)
+    excess = float(e.var(ddof=1) - polygamma(1, degrees / 2))
+    if excess <= 0:
+        return Prior(degrees=inf, variance=float(kept.mean()))
+    d0 = 2 * _inverse_trigamma(excess)
+    return Prior(degrees=d0, variance=float(np.exp(e.mean() + digamma(d0 / 2) - np.log(d0 / 2))))
+
+
+def _inverse_trigamma(value: float) -> float:
+    """Newton's method from Smyth's start; converges from above for every value above 0."""
+    y = 0.5 + 1 / value
+    for _ in range(50):
+        step = float(polygamma(1, y) * (1 - polygamma(1, y) / value) / polygamma(2, y))
+        y += step
+        if -step / y < 1e-10:
+            break
+    return y
+
+
+def spread_of(variance: float | None, n: int, prior: Prior | None) -> Spread | None:
+    """The spread behind a mean of n runs; None where one run has no prior to lean on."""
+    degrees = n - 1
+    if prior is not None:
+        shrunk, total = prior.moderate(variance or 0.0, degrees) if degrees else (prior.variance, prior.degrees)
+        return Spread(variance=shrunk, degrees=total, n=n)
+    return Spread(variance=variance, degrees=degrees, n=n) if variance is not None and degrees else None
+
+
+def interval(difference: float, parts: Sequence[tuple[float, float]], rounding: float = 0.0) -> tuple[float, float]:
+    """Interval of a difference from its parts, each a variance of a mean with its degrees of freedom [Welch, Satterthwaite]."""
+    total = sum(variance for variance, _ in parts)
+    error = sqrt(total + rounding)
+    shares = sum(variance**2 / degrees for variance, degrees in parts if degrees != inf)
+    degrees = total**2 / shares if shares > 0 else inf
+    quantile = t.ppf((1 + CONFIDENCE) / 2, degrees) if degrees != inf else norm.ppf((1 + CONFIDENCE) / 2)
+    return difference - float(quantile) * error, difference + float(quantile) * error
+
+
+def word_of(low: float, high: float, margin: float, *, lower_is_better: bool) -> Word:
+    if -margin < low and high < margin:
+        return "matches"
+    if low > margin:
+        return "worse" if lower_is_better else "better"
+    if high < -margin:
+        return "better" if lower_is_better else "worse"
+    return "undecided"
+
+
+def judge(
+    ours: float,
+    spread: Spread,
+    published: float,
+    published_spread: float | None,
+    *,
+    margin: float,
+    decimals: int,
+    lower_is_better: bool,
+    prior: Prior | None = None,
+) -> Verdict:
+    """The verdict on one cell. `prior` is that of the paper's own spreads in this table.
+
+    A value printed without a spread is one draw from runs like ours: the interval is a prediction interval.
+    """
+    difference, rounding = ours - published, 10.0 ** (-2 * decimals) / 12
+
+    def decide(n: int, scale: float) -> tuple[Word, float, float]:
+        part = _paper_part(published_spread, spread, n, scale, prior)
+        low, high = interval(difference, [(spread.of_mean, spread.degrees), part], rounding)
+        word = word_of(low, high, margin, lower_is_better=lower_is_better)
+        # Were our mean exact, could any difference at all match?
+        reach = interval(0.0, [part], rounding)[1]
+        return ("cannot be decided" if word == "undecided" and reach >= margin else word), low, high
+
+    word, low, high = decide(ASSUMED_N, 1.0)
+    others = [decide(n, 1.0) for n in OTHER_N] if published_spread is not None else []
+    # The +- may be a standard error, or a standard deviation divided by n instead of n - 1.
+    others += [decide(ASSUMED_N, scale) for scale in (sqrt(ASSUMED_N), sqrt(ASSUMED_N / (ASSUMED_N - 1)))] if published_spread else []
+    return Verdict(
+        word=word, difference=difference, low=low, high=high, margin=margin, fragile=any(other != word for other, _, _ in others)
+    )
+
+
+def _paper_part(published_spread: float | None, ours: Spread, n: int, scale: float, prior: Prior | None) -> tuple[float, float]:
+    """Variance and degrees of freedom of the published mean."""
+    if published_spread is None:
+        return ours.variance, ours.degrees
+    variance, degrees = (published_spread * scale) ** 2, max(1, n - 1)
+    if prior is not None:
+        variance, degrees = prior.moderate(variance, degrees)
+    return variance / n, degrees
