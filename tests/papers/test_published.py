@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,9 +15,9 @@ from okd.plan.paper import PaperFile, read_papers
 ROOT = Path(__file__).parents[2]
 CHECKSUMS = Path(__file__).with_name("published.sha256.json")
 PRINTED_ROLES = ("result", "text_claim")
-BLANK = {"one": "N/A"}  # how a paper prints a cell without a value
+BLANK = {"one": "N/A", "kdcl": "-", "md": "NaN"}  # how a paper prints a cell without a value
 
-Reference = dict[str, str]  # one cell of the reference: network, method, variant, dataset, metric, value, std, note
+Reference = dict[str, str]  # one cell of the reference: network, method, variant, peer, dataset, metric, value, std, note, ...
 Place = tuple[str, str]  # row and column of a table in a paper file
 
 
@@ -47,7 +48,49 @@ def in_one(table: str, cell: Reference) -> Place:
     return method, f"{network} / {metrics[cell['metric']]}"
 
 
-PLACES: dict[str, Callable[[str, Reference], Place]] = {"okddip": in_okddip, "one": in_one}
+def in_kdcl(table: str, cell: Reference) -> Place:
+    """Methods are rows and networks columns, but for the pairs (rows) and the number of networks (columns)."""
+    labels = {"MobileNetV2": "MBV2", "MobileNetV2x0.5": "MBV2x0.5"}
+    network, method = labels.get(cell["network"], cell["network"]), cell["method"]
+    match table:
+        case "kdcl-t3":
+            members = cell.get("variant", "").partition(", ")[0]
+            column = {"acc_top1": "Top-1", "acc_top5": "Top-5", "params_m": "Params"}[cell["metric"]]
+            return f"{method}, {members}" if members else method, column
+        case "kdcl-t4":
+            peer = labels.get(cell["peer"], cell["peer"])
+            return pair(network, peer, cell), f"{method.removeprefix('KDCL-')} / model {cell['position']}"
+        case "kdcl-t5":
+            return network, cell["num_networks"]
+    with_icl = f"{method}, ICL" if cell.get("icl") == "true" else method
+    return with_icl, "Gain" if cell["metric"] == "gain_pp" else network
+
+
+def in_md(table: str, cell: Reference) -> Place:
+    """Pairs are rows, where a table has them; of networks and methods, either may be the columns."""
+    match table:
+        case "md-t1-cifar10" | "md-t1-cifar100" | "md-t2":
+            method = {"Independent": "I", "MD": "MD"}[cell["method"]]
+            return pair(cell["network"], cell["peer"], cell), f"{method} / m{cell['position']}"
+        case "md-t3":
+            return cell["method"], f"{cell['network']} / {cell['dataset']}"
+        case "md-t4":
+            return f"{pair(cell['network'], cell['peer'], cell)} / m{cell['position']}", cell["temperature"]
+        case "md-t5":
+            return f"m{cell['position']}", cell["t_d"]
+        case "md-t6":
+            return cell["network"], f"{cell['dataset']} / {cell['method']}"
+        case "md-text-gains":  # the partner stands at the end of the note: "49.79-43.85 with VGG", "75.45-72.57, VGG+VGG"
+            return f"{cell['network']} with {re.split('[ +]', cell['note'])[-1]}", "Gain"
+    return cell["network"], cell["statistic"].capitalize()
+
+
+def pair(network: str, peer: str, cell: Reference) -> str:
+    """Both networks in the order in which the paper prints them."""
+    return f"{network}, {peer}" if cell["position"] == "1" else f"{peer}, {network}"
+
+
+PLACES: dict[str, Callable[[str, Reference], Place]] = {"okddip": in_okddip, "one": in_one, "kdcl": in_kdcl, "md": in_md}
 
 
 def printed(paper: str, cell: Reference) -> str:
@@ -55,7 +98,7 @@ def printed(paper: str, cell: Reference) -> str:
     if cell["value"] == "null":
         return BLANK[paper]
     spread = f" +- {cell['std']}" if "std" in cell else ""
-    star = "*" if cell.get("note", "").startswith("asterisk") else ""
+    star = "*" if cell.get("note", "").startswith("asterisk") or cell.get("label", "").endswith("*") else ""
     return cell["value"] + spread + star + ("M" if cell.get("metric") == "params_m" else "")
 
 
