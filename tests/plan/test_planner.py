@@ -1,10 +1,11 @@
 """From papers to runs: sharing, names, scales, choices."""
 
+import re
 from pathlib import Path
 
 import pytest
-from conftest import TINY, make_project
 
+from conftest import TINY, make_project
 from okd.plan.cells import merge, slug
 from okd.plan.paper import Published
 from okd.plan.planner import Plan, make_plan
@@ -59,7 +60,9 @@ def test_equal_cells_share_a_run(project: Path) -> None:
 def test_one_name_with_two_meanings_stops_the_plan(project: Path) -> None:
     file = project / "papers" / "tiny.yaml"
     file.write_text(
-        file.read_text().replace("      KD:", "      Twin: {method: baseline, recipe: {epochs: 3}}\n      KD:").replace('"1.0"', '"1.0", "1.0"')
+        file.read_text()
+        .replace("      KD:", "      Twin: {method: baseline, recipe: {epochs: 3}}\n      KD:")
+        .replace('"1.0"', '"1.0", "1.0"')
     )
     with pytest.raises(Faults, match=r"tiny-t1/resnet-8/twin: differs from tiny-t1/resnet-8/baseline in recipe.*`variant`"):
         make_plan(open_project(project))
@@ -102,7 +105,7 @@ def test_saving_a_choice_keeps_comments(project: Path) -> None:
     file.write_text("# the dials\n" + file.read_text().replace("scale: paper", "scale: paper   # how much"))
     assert save_choice(project, scale="demo", reproduce=["tiny-t1"]) == ["scale: demo", "reproduce: [tiny-t1]"]
     assert "# the dials" in file.read_text()
-    assert "scale: demo   # how much" in file.read_text()
+    assert re.search(r"scale: demo +# how much", file.read_text())
     assert save_choice(project, scale="demo", reproduce=["tiny-t1"]) == []
 
 
@@ -121,7 +124,8 @@ def test_layers_merge_but_a_schedule_is_replaced() -> None:
 
 
 @pytest.mark.parametrize(
-    ("label", "expected"), [("ResNet-32", "resnet-32"), ("w/o SA (random)", "w-o-sa-random"), ("OKDDip / br", "okddip-br"), ("x0.5", "x0.5")]
+    ("label", "expected"),
+    [("ResNet-32", "resnet-32"), ("w/o SA (random)", "w-o-sa-random"), ("OKDDip / br", "okddip-br"), ("x0.5", "x0.5")],
 )
 def test_slugs(label: str, expected: str) -> None:
     assert slug(label) == expected
@@ -129,7 +133,13 @@ def test_slugs(label: str, expected: str) -> None:
 
 @pytest.mark.parametrize(
     ("printed", "value", "spread", "decimals"),
-    [("28.76 +- 0.08", 28.76, 0.08, 2), ("27.12", 27.12, None, 2), ("23.09*", 23.09, None, 2), ("NaN", None, None, 0), ("0.5M", 0.5, None, 1)],
+    [
+        ("28.76 +- 0.08", 28.76, 0.08, 2),
+        ("27.12", 27.12, None, 2),
+        ("23.09*", 23.09, None, 2),
+        ("NaN", None, None, 0),
+        ("0.5M", 0.5, None, 1),
+    ],
 )
 def test_published_strings(printed: str, value: float | None, spread: float | None, decimals: int) -> None:
     parsed = Published.parse(printed)

@@ -1,7 +1,12 @@
 """The two losses of every method, for all students of a group at once."""
 
+from collections.abc import Callable
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+Divergence = Callable[[Tensor, Tensor, float], Tensor]  # logits and targets (M, B, K), temperature, to one value a student (M,)
 
 
 def soften(logits: Tensor, temperature: float) -> Tensor:
@@ -22,4 +27,15 @@ def distillation(logits: Tensor, soft_targets: Tensor, temperature: float) -> Te
     The whole divergence: the target's own entropy counts, because OKDDip's targets carry gradient. There is no T^2 here.
     """
     log_predictions = F.log_softmax(logits / temperature, dim=-1)
-    return F.kl_div(log_predictions, soft_targets, reduction="none").sum(dim=-1).mean(dim=1)
+    # q log q has the value 0 at q = 0, but no gradient that a target could carry.
+    positive = soft_targets.clamp(min=torch.finfo(soft_targets.dtype).tiny)
+    return F.kl_div(log_predictions, positive, reduction="none").sum(dim=-1).mean(dim=1)
+
+
+def naive_distillation(logits: Tensor, soft_targets: Tensor, temperature: float) -> Tensor:
+    """The same divergence as its formula is typed: q (log q - log softmax(z_i / T)).
+
+    Not finite where a softmax has become 0, which logits 104 T apart do in fp32; MD's paper reports such runs as NaN.
+    """
+    predictions = soften(logits, temperature)
+    return (soft_targets * (soft_targets.log() - predictions.log())).sum(dim=-1).mean(dim=1)

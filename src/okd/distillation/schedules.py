@@ -1,4 +1,4 @@
-"""Numbers that change with the epoch (0-based): weights of the losses and the learning rate."""
+"""Numbers that change with the epoch (0-based): weights of the losses and the learning rate; phases of training."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,6 +32,39 @@ class RampUp:
 
 
 @dataclass(frozen=True)
+class Phases:
+    """Cycles of `t_in` independent epochs, then `t_d` epochs of distillation [Gao et al., Entropy 2019].
+
+    A last cycle that does not fit into the training is dropped: its epochs stay independent.
+    """
+
+    t_in: int
+    t_d: int
+    epochs: int  # of the whole training
+
+    def distilled(self, epoch: int) -> int | None:
+        """Epochs of distillation that this cycle has had before this one (r, from 0); None in an independent epoch."""
+        length = self.t_in + self.t_d
+        cycle, place = divmod(epoch, length)
+        fits = (cycle + 1) * length <= self.epochs
+        return place - self.t_in if fits and place >= self.t_in else None
+
+
+@dataclass(frozen=True)
+class ByPhase:
+    """One value while students learn alone; during distillation first + growth * r / T_d."""
+
+    phases: Phases
+    alone: float
+    first: float
+    growth: float = 0.0
+
+    def __call__(self, epoch: int) -> float:
+        distilled = self.phases.distilled(epoch)
+        return self.alone if distilled is None else self.first + self.growth * distilled / self.phases.t_d
+
+
+@dataclass(frozen=True)
 class MultiStep:
     """A rate that is divided by 10 at each milestone."""
 
@@ -44,15 +77,13 @@ class MultiStep:
 
 @dataclass(frozen=True)
 class Cosine:
-    """Half a cosine from the initial rate towards zero, once per cycle [Loshchilov and Hutter, ICLR 2017]."""
+    """Half a cosine from the initial rate towards zero, every `length` epochs [Loshchilov and Hutter, ICLR 2017]."""
 
     initial: float
-    epochs: int
-    cycles: int = 1
+    length: int
 
     def __call__(self, epoch: int) -> float:
-        length = -(-self.epochs // self.cycles)
-        return self.initial / 2 * (1 + cos(pi * (epoch % length) / length))
+        return self.initial / 2 * (1 + cos(pi * (epoch % self.length) / self.length))
 
 
 @dataclass(frozen=True)
@@ -71,10 +102,16 @@ def learning_rate(lr: Mapping[str, Any], *, epochs: int, warm_up: int = 0) -> Sc
     match dict(lr):
         case {"multistep": [initial, *milestones]}:
             schedule: Schedule = MultiStep(float(initial), tuple(milestones))
-        case {"cosine": initial}:
-            schedule = Cosine(float(initial), epochs)
-        case {"cycles": [initial, cycles]}:
-            schedule = Cosine(float(initial), epochs, int(cycles))
+        case {"cosine": initial} | {"cycles": [initial, _]}:
+            schedule = Cosine(float(initial), cycle_length(lr, epochs=epochs))
         case _:
             raise AssertionError(f"no such learning-rate schedule: {lr}")
     return WarmUp(warm_up, schedule) if warm_up else schedule
+
+
+def cycle_length(lr: Mapping[str, Any], *, epochs: int) -> int:
+    """Epochs until the learning rate starts again, rounded up; the whole training where it never does."""
+    match dict(lr):
+        case {"cycles": [_, cycles]}:
+            return -(-epochs // int(cycles))
+    return epochs

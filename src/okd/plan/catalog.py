@@ -59,6 +59,7 @@ class MethodEntry(Entry):
     group: Literal["one", "branches", "networks", "setting"] = "one"
     students: int = Field(1, ge=1)
     taught: bool = False
+    fork: list[list[int]] = []  # [stage, children] each, from the stem on; empty: once, before the last stage
     leader: dict[str, Value] | None = None  # a leader exists where these options have these values
     options: dict[str, Option] = {}
     readings: dict[str, dict[str, Value]] = {}
@@ -82,6 +83,12 @@ class MethodEntry(Entry):
         if self.group != "setting":
             return self.group
         return {"branch": "branches", "network": "networks"}[str(options["setting"])]
+
+    def forks(self, options: Mapping[str, Value]) -> list[list[int]]:
+        """Where its branches part, [stage, children] each; empty where it has none."""
+        if self.group_kind(options) != "branches":
+            return []
+        return self.fork or [[-1, int(options["students"])]]
 
     def has_leader(self, options: Mapping[str, Value]) -> bool:
         return self.leader is not None and all(options[name] == value for name, value in self.leader.items())

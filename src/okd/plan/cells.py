@@ -46,8 +46,9 @@ def merge(base: Mapping[str, Any], update: Mapping[str, Any]) -> dict[str, Any]:
     result = dict(base)
     for name, value in update.items():
         old = result.get(name)
-        nested = isinstance(old, Mapping) and isinstance(value, Mapping) and name not in MERGE_WHOLE
-        result[name] = merge(old, value) if nested else value
+        if isinstance(old, Mapping) and isinstance(value, Mapping) and name not in MERGE_WHOLE:
+            value = merge(old, value)
+        result[name] = value
     return result
 
 
@@ -75,9 +76,7 @@ def _place(name: str, document: Document, index: int, table: Table, row: str, co
     for path, layer in layers:
         merged = merge(merged, layer)
         origin = path if layer else origin
-    placed = PlacedCell(
-        paper=name, table=table, row=row, column=column, cell=None, published=published, document=document, origin=origin
-    )
+    placed = PlacedCell(paper=name, table=table, row=row, column=column, cell=None, published=published, document=document, origin=origin)
     if exception is None:
         return placed
     cell = _build(merged, placed, layers)

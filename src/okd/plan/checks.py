@@ -1,6 +1,7 @@
 """Whether a paper's cells make sense: names, options and combinations that the schema alone cannot know."""
 
 from collections.abc import Iterator, Mapping
+from math import prod
 
 from okd.plan.catalog import Catalog, MethodEntry, Value, unknown
 from okd.plan.cells import CELL_FIELDS, PlacedCell, merge, networks_of, place_cells, stated_options
@@ -76,6 +77,8 @@ def _wrong_combination(cell: Cell, method: MethodEntry, options: Mapping[str, Va
         yield placed.fault(f"{cell.method} has no leader here", "statistic")
     if method.has_leader(options) and int(options["students"]) < 2:
         yield placed.fault("a leader needs at least one peer", "students")
+    if method.fork and int(options["students"]) != (leaves := prod(children for _, children in method.fork)):
+        yield placed.fault(f"{cell.method} has {leaves} students", "students")
     if cell.join and (kind != "one" or method.taught):
         yield placed.fault("join combines independent runs of a one-network method", "join")
 

@@ -11,10 +11,22 @@ from okd.plan.source import Document, load, validated
 
 ID = re.compile(r"[a-z0-9][a-z0-9.+-]{0,120}")
 NOT_PAPERS = ("scales", "margins")
-STATISTICS = (
-    "student best_student leader teacher ensemble disagreement correlation logit_max logit_min logit_variance"
-    " params params_training test_cost train_cost"
-).split()
+STATISTICS = [
+    "student",
+    "best_student",
+    "leader",
+    "teacher",
+    "ensemble",
+    "disagreement",
+    "correlation",
+    "logit_max",
+    "logit_min",
+    "logit_variance",
+    "params",
+    "params_training",
+    "test_cost",
+    "train_cost",
+]
 COSTS = ("params", "params_training", "test_cost", "train_cost")
 
 

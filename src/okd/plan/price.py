@@ -1,7 +1,7 @@
 """What a plan costs, before anyone pays: from earlier results on this kind of device, else from counted operations."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -64,18 +64,27 @@ def network_costs() -> dict[str, NetworkCost]:
     }
 
 
-def group_cost(names: list[str], *, classes: int, size: int, branches: int = 1, at: int = -1) -> GroupCost:
-    """The cost of separate networks, or of `branches` branches of the first one split at `at`; the teacher's own parts not counted."""
+def group_cost(names: list[str], *, classes: int, size: int, fork: Sequence[Sequence[int]] = ()) -> GroupCost:
+    """The cost of separate networks, or of the first one's branches: `fork` says where they part (stage, children), from the stem on.
+
+    The teacher's own parts are not counted.
+    """
     parts = [_network(name, classes, size) for name in names]
     deployed_parameters, deployed_flops = sum(parts[0][0]), sum(parts[0][1])
-    if branches > 1:
-        cut = at - 1  # the head is the last part
-        parameters, flops = (sum(part[:cut]) + branches * sum(part[cut:]) for part in parts[0])
+    if fork:
+        parameters, flops = (_on_tree(part, fork) for part in parts[0])
     else:
         parameters, flops = (sum(sum(part[index]) for part in parts) for index in (0, 1))
-    return GroupCost(
-        parameters=parameters, flops=flops, deployed_parameters=deployed_parameters, deployed_flops=deployed_flops
-    )
+    return GroupCost(parameters=parameters, flops=flops, deployed_parameters=deployed_parameters, deployed_flops=deployed_flops)
+
+
+def _on_tree(part: list[int], fork: Sequence[Sequence[int]]) -> int:
+    """A network's sum, everything behind a fork counted once for each child; the head is the last entry."""
+    total, copies, start = 0, 1, 0
+    for at, children in fork:
+        cut = len(part) - 1 + at
+        total, copies, start = total + copies * sum(part[start:cut]), copies * children, cut
+    return total + copies * sum(part[start:])
 
 
 def _network(name: str, classes: int, size: int) -> tuple[list[int], list[int]]:
@@ -88,8 +97,8 @@ def _network(name: str, classes: int, size: int) -> tuple[list[int], list[int]]:
 
 def cost_of(run: Run) -> GroupCost:
     size = catalog().datasets[run.dataset.name].size
-    branches = int(run.method.options["students"]) if run.method.group == "branches" else 1
-    return group_cost([network.name for network in run.networks], classes=run.classes, size=size, branches=branches)
+    fork = catalog().methods[run.method.name].forks(run.method.options)
+    return group_cost([network.name for network in run.networks], classes=run.classes, size=size, fork=fork)
 
 
 def has_gpu() -> bool:

@@ -45,14 +45,9 @@ class Resolver:
     def teacher_cell(self, placed: PlacedCell, cell: Cell) -> Cell:
         """The teacher trains as the table's own baseline does: same data set, the table's recipe."""
         assert cell.teacher is not None
-        return Cell(
-            dataset=cell.dataset,
-            network=cell.teacher.network,
-            method=cell.teacher.method,
-            reading=cell.teacher.reading,
-            variant=placed.table.cell.get("variant"),
-            recipe=placed.table.cell.get("recipe", {}),
-        )
+        own = {"network": cell.teacher.network, "method": cell.teacher.method, "reading": cell.teacher.reading}
+        shared = {name: placed.table.cell[name] for name in ("variant", "recipe") if name in placed.table.cell}
+        return Cell.model_validate({"dataset": cell.dataset} | own | shared, strict=True)
 
     def run(self, paper: str, cell: Cell, seed: int, teacher: Run | None) -> Run:
         known = self.catalog
@@ -110,6 +105,8 @@ class Resolver:
         layers = merge(self.papers[paper].recipe, cell.recipe)
         recipe = Recipe.model_validate(merge(layers, self.scales.demo.recipe) if self.demo else layers, strict=True)
         epochs, lr, warm_up = recipe.epochs, recipe.lr.given, recipe.warm_up
+        if self.demo and "cycles" in layers["lr"]:  # Snapshot Ensemble is nothing without its cycles
+            lr = self._stretched_rate(LearningRate.model_validate(layers["lr"], strict=True), epochs)
         if self.scale == "short":
             epochs, warm_up = self._stretch(epochs), self._stretch(warm_up)
             lr = self._stretched_rate(recipe.lr, epochs)

@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -23,6 +23,8 @@ class Devices(Strict):
 
 class DataSettings(Strict):
     accept: Literal["verified", "unverified"]
+    folder: str | None = Field(min_length=1)  # holds official archives, or what was unpacked from them
+    mirror: list[Annotated[str, Field(pattern="^https?://.")]] | None  # base addresses, tried before the official hosts
 
 
 class Settings(Strict):
@@ -89,6 +91,7 @@ def save_choice(root: Path, *, scale: str, reproduce: list[str] | None) -> list[
 
 def write_atomically(file: Path, write) -> None:
     """Replace a text file as a whole: a reader or a kill sees the old one or the new one."""
+    file.parent.mkdir(parents=True, exist_ok=True)
     temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("w", encoding="utf-8") as stream:

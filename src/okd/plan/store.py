@@ -49,13 +49,19 @@ class Places:
         return self.scratch / "progress.json"
 
     def finished(self) -> bool:
-        return all((self.result / name).is_file() for name in FILES) and self.stored_key() == self.run.key
+        """Five files under the right key: what Snakemake looks at, too. The file `key` only repeats it for DVC."""
+        return all((self.result / name).is_file() for name in FILES)
 
     def stored_key(self) -> str | None:
         try:
             return (self.folder / "key").read_text().strip()
         except OSError:
             return None
+
+    def mend_key(self) -> None:
+        """Put `key` back beside a finished result, where somebody took it away."""
+        if self.stored_key() != self.run.key:
+            write_atomically(self.folder / "key", lambda stream: stream.write(f"{self.run.key}\n"))
 
 
 def read_json(file: Path) -> dict[str, Any] | None:

@@ -54,7 +54,7 @@ def all_costs() -> dict[str, Any]:
 def training_cost(names: list[str], name: str, options: dict[str, Value], *, classes: int, teacher: str | None = None) -> TrainingCost:
     """Count a group and its teacher as they train. `options` are resolved; `names` the students' networks, one for branches."""
     entry = catalog().methods[name]
-    row = method(name, options)
+    row = method(name, options, epochs=1)
     copies = int(options["students"]) if entry.group_kind(options) == "branches" or len(names) == 1 else 1
     size = catalog().networks[names[0]].input
     with torch.device("meta"):

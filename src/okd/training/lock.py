@@ -126,6 +126,12 @@ class RunLock:
                 return
 
 
+def holder(scratch: Path) -> Owner | None:
+    """The trainer that has this run now; None where nobody has it, or only one that is dead."""
+    lock = RunLock(scratch)
+    return None if lock._stale() else lock._read()
+
+
 def _boot_id() -> str:
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()

@@ -71,8 +71,7 @@ class SGD:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         for part, momenta in zip(self.parts, state["momenta"], strict=True):
             part.momenta = [
-                None if buffer is None else buffer.to(parameter.device)
-                for buffer, parameter in zip(momenta, part.parameters, strict=True)
+                None if buffer is None else buffer.to(parameter.device) for buffer, parameter in zip(momenta, part.parameters, strict=True)
             ]
 
 

@@ -1,6 +1,7 @@
 """What students and teacher answer to the test images: counts after every epoch, logits at the end."""
 
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +27,7 @@ class Predictions:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What predictions.npz holds: logits in fp16, and the five best classes as they stood in fp32."""
-        arrays = {"labels": self.labels.astype(np.int16)}
+        arrays: dict[str, np.ndarray] = {"labels": self.labels.astype(np.int16)}
         for name, logits in self.rows.items():
             arrays[name] = np.clip(logits, -LARGEST_FLOAT16, LARGEST_FLOAT16).astype(np.float16)
             arrays[f"{name}_top5"] = np.argsort(-logits, axis=1, kind="stable")[:, :5].astype(np.int16)
@@ -51,9 +52,19 @@ def predict(session: Session) -> Predictions:
         lesson = session.teacher(batch, outputs)
         if lesson.prediction is not None:
             rows.setdefault("teacher", []).append(lesson.prediction)
-    return Predictions(
-        torch.cat(labels).cpu().numpy(), {name: torch.cat(parts).float().cpu().numpy() for name, parts in rows.items()}
-    )
+    return Predictions(torch.cat(labels).cpu().numpy(), {name: torch.cat(parts).float().cpu().numpy() for name, parts in rows.items()})
+
+
+@torch.no_grad()
+def predict_finally(session: Session) -> Predictions:
+    """The same with a row for every snapshot: what a result holds."""
+    predictions = predict(session)
+    network = deepcopy(session.group.student(0)).eval()
+    for k, snapshot in enumerate(session.snapshots):
+        network.load_state_dict(snapshot)
+        logits = torch.cat([network(batch.images[0])[0] for batch in session.data.test()])
+        predictions.rows[f"snapshot_{k}"] = logits.float().cpu().numpy()
+    return predictions
 
 
 @torch.no_grad()

@@ -27,7 +27,8 @@ class Progress:
     def __init__(self, run_id: str, epochs: int, file: Path, *, done_before: float = 0.0) -> None:
         self.run_id, self.epochs, self.file = run_id, epochs, file
         self.started, self.start_fraction = time.monotonic(), done_before
-        self.told, self.tenth, self.error = 0.0, int(done_before * 10), None
+        self.told, self.tenth = 0.0, int(done_before * 10)
+        self.error: float | None = None
         self.terminal = sys.stderr.isatty()
 
     def step(self, fraction: float, epoch: int) -> None:

@@ -1,36 +1,30 @@
-"""Publishing a result: five files in one folder, moved to their place by one rename."""
+"""What a run leaves behind: weights, predictions, history and the record of them."""
 
 import csv
-import hashlib
 import io
-import os
-import shutil
-import uuid
 from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
-from okd.plan.store import Index, Places, sync_folder, write_json
+from okd.plan.store import Places
 from okd.training.predict import Predictions, row_names
+from okd.training.publish import publish_files
 from okd.training.session import Session
-from okd.training.stop import Stopped
 
 
 def weights_of(session: Session) -> dict[str, Tensor]:
-    """Every student as an ordinary network, and what the teacher learned or remembers."""
+    """Every student and snapshot as an ordinary network, and what the teacher learned or remembers."""
     tensors: dict[str, Tensor] = {}
     for m, name in enumerate(row_names(session)):
         tensors |= {f"{name}.{part}": tensor for part, tensor in session.group.student(m).state_dict().items()}
+    for k, snapshot in enumerate(session.snapshots):
+        tensors |= {f"snapshot_{k}.{part}": tensor for part, tensor in snapshot.items()}
     frozen = {name.partition(".")[0] for name, parameter in session.teacher.named_parameters() if not parameter.requires_grad}
-    tensors |= {
-        f"teacher.{part}": tensor for part, tensor in session.teacher.state_dict().items() if part.partition(".")[0] not in frozen
-    }
+    tensors |= {f"teacher.{part}": tensor for part, tensor in session.teacher.state_dict().items() if part.partition(".")[0] not in frozen}
     return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}  # branches share a trunk; files do not
 
 
@@ -62,14 +56,14 @@ def record_of(session: Session, status: str, predictions: Predictions, digests: 
         "diverged": reason,
         "epochs": session.epoch,
         "test_images": total,
-        "test_correct": correct if status == "done" else {name: None for name in correct},
+        "test_correct": correct if status == "done" else dict.fromkeys(correct),
         "best_epoch": best_epochs(session) if status == "done" else None,
         "seconds": round(session.seconds, 2),
         "device": session.fingerprint,
         "resumes": session.resumes,
         "inexact_resumes": session.inexact_resumes,
         "data": {split: facts.sha256 for split, facts in session.manifest.splits.items()},
-        "data_verified": True,
+        "data_verified": session.manifest.verified,
         "teacher": {"id": run.teacher, "key": run.teacher_key} if run.teacher else None,
         "sha256": digests,
     }
@@ -86,50 +80,13 @@ def best_epochs(session: Session) -> dict[str, dict[str, int]]:
 
 
 def publish(session: Session, places: Places, *, status: str, predictions: Predictions, reason: Any, may_write: Callable[[], None]) -> None:
-    """Write the five files, result.json last, and rename the run's whole folder into place.
-
-    A kill at any moment leaves the old result, none, or the new one. `may_write` raises Stopped where the lock is lost. Raises Stopped
-    where the plan has changed while the run trained.
-    """
-    run, results = session.run, places.root / "results"
+    """Make the five files and publish them. Raises Stopped where the lock is lost or the plan has changed."""
     arrays = io.BytesIO()
     np.savez_compressed(arrays, **predictions.arrays())  # type: ignore[arg-type]
     contents = {
-        "spec.json": run.to_json().encode(),
+        "spec.json": session.run.to_json().encode(),
         "weights.safetensors": to_safetensors(weights_of(session)),
         "predictions.npz": arrays.getvalue(),
         "history.csv": history_csv(session).encode(),
     }
-    new = results / "new" / f"{run.id}.{run.key}"
-    shutil.rmtree(new, ignore_errors=True)
-    inner = new / run.key
-    inner.mkdir(parents=True)
-    for name, raw in contents.items():
-        _write(inner / name, raw)
-    digests = {name: hashlib.sha256(raw).hexdigest() for name, raw in contents.items()}
-    write_json(inner / "result.json", record_of(session, status, predictions, digests, reason))
-    _write(new / "key", f"{run.key}\n".encode())
-    sync_folder(inner)
-    sync_folder(new)
-    may_write()
-    planned = Index(places.root).runs.get(run.id, {}).get("key")
-    if planned != run.key:
-        shutil.rmtree(new, ignore_errors=True)
-        raise Stopped(f"{run.id}: the plan changed while this trained ({run.key} is now {planned}); nothing was published")
-    places.results.mkdir(parents=True, exist_ok=True)
-    old = results / "old" / f"{run.id}.{uuid.uuid4().hex}"
-    if places.folder.exists():
-        old.parent.mkdir(parents=True, exist_ok=True)
-        places.folder.rename(old)
-    new.rename(places.folder)
-    sync_folder(places.results)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _write(file: Path, raw: bytes) -> None:
-    with file.open("wb") as handle:
-        handle.write(raw)
-        handle.flush()
-        os.fsync(handle.fileno())
-
-
+    publish_files(places, contents, lambda digests: record_of(session, status, predictions, digests, reason), may_write=may_write)

@@ -13,7 +13,7 @@ from okd.data.datasets import read_arrays
 from okd.data.feed import Data
 from okd.distillation.groups import Group
 from okd.distillation.methods import Method, method
-from okd.distillation.schedules import Schedule, learning_rate
+from okd.distillation.schedules import Schedule, cycle_length, learning_rate
 from okd.distillation.teachers.teacher import Setting, Teacher
 from okd.networks import build
 from okd.networks.network import Network
@@ -52,7 +52,7 @@ class Session:
         numerics.apply(run.numerics.name, device)
         self.run, self.device = run, device
         self.manifest, splits = read_arrays(run.dataset.name, root)
-        self.method: Method = method(run.method.name, run.method.options)
+        self.method: Method = method(run.method.name, run.method.options, epochs=run.recipe.epochs)
         self.data = Data(splits, run.recipe, seed=run.seed, device=device, num_held_out=self.method.held_out)
         self.group: Group = self.method.group(students_of(run)).to(device)
         self.teacher: Teacher = self._teacher(root).to(device)
@@ -62,6 +62,7 @@ class Session:
         self.weights = Weights(self.method, device)
         self.totals, self.alarm = Totals(self.group.size, device), Alarm(device)
         self.history: list[Epoch] = []
+        self.snapshots: list[dict[str, Tensor]] = []  # student 0 as it was where cycles of the learning rate ended
         self.epoch = self.step = 0
         self.seconds = 0.0  # of training, over all its sittings
         self.epoch_seconds = 0.0
@@ -115,7 +116,7 @@ class Session:
         self.step += 1
 
     def end_epoch(self, test_correct: dict[str, int], test_images: int) -> None:
-        """Write the history's row and move to the next epoch."""
+        """Write the history's row, keep a snapshot where the method wants one, and move to the next epoch."""
         images = max(1, self.totals.images)
         loss = (self.totals.loss / images).tolist()
         self.history.append(
@@ -135,8 +136,14 @@ class Session:
                 test_correct=test_correct,
             )
         )
+        if self.method.keep == "each_cycle" and self._cycle_ends():
+            self.snapshots.append({name: tensor.detach().clone() for name, tensor in self.group.student(0).state_dict().items()})
         self.epoch, self.step, self.epoch_seconds = self.epoch + 1, 0, 0.0
         self.totals = Totals(self.group.size, self.device)
+
+    def _cycle_ends(self) -> bool:
+        recipe, done = self.run.recipe, self.epoch + 1
+        return done % cycle_length(recipe.lr, epochs=recipe.epochs) == 0 or done == recipe.epochs
 
     def state_dict(self) -> dict[str, Any]:
         cuda = [torch.cuda.get_rng_state(self.device)] if self.device.type == "cuda" else []
@@ -148,6 +155,7 @@ class Session:
             "alarm": self.alarm.first,
             "random": [torch.get_rng_state(), *cuda],
             "history": [asdict(row) for row in self.history],
+            "snapshots": self.snapshots,
             "epoch": self.epoch,
             "step": self.step,
             "seconds": self.seconds,
@@ -164,6 +172,7 @@ class Session:
         self.totals.load_state_dict(state["totals"])
         self.alarm.first.copy_(state["alarm"])
         self.history = [Epoch(**row) for row in state["history"]]
+        self.snapshots = [{name: tensor.to(self.device) for name, tensor in snapshot.items()} for snapshot in state["snapshots"]]
         self.epoch, self.step = state["epoch"], state["step"]
         self.seconds, self.epoch_seconds = state["seconds"], state["epoch_seconds"]
         self.resumes = state["resumes"] + 1

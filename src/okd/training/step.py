@@ -4,8 +4,7 @@ import torch
 from torch import Tensor
 
 from okd.data.batch import Batch
-from okd.distillation.groups import Group
-from okd.distillation.losses import cross_entropy, distillation
+from okd.distillation.losses import cross_entropy
 from okd.distillation.methods import Method
 from okd.distillation.teachers.teacher import Teacher
 from okd.distillation.types import Outputs
@@ -35,7 +34,7 @@ def losses(batch: Batch, outputs: Outputs, teacher: Teacher, weights: Weights) -
     hard = weights.hard * cross_entropy(outputs.logits, batch.labels).sum()
     soft = torch.zeros_like(hard)
     if weights.distils and lesson.soft_targets is not None:
-        kl = distillation(outputs.logits, lesson.soft_targets, teacher.temperature).sum()
+        kl = weights.method.divergence(outputs.logits, lesson.soft_targets, teacher.temperature).sum()
         soft = weights.soft * (kl + lesson.soft_loss)
     own = torch.zeros_like(hard) + lesson.loss
     return torch.stack([hard, soft, own, hard + soft + own])

@@ -10,7 +10,7 @@ from okd.plan.run import Run
 from okd.plan.store import Places
 from okd.training import checkpoint
 from okd.training.numerics import choose_device
-from okd.training.predict import predict, show
+from okd.training.predict import predict, predict_finally, show
 from okd.training.progress import Progress
 from okd.training.result import publish
 from okd.training.session import Session
@@ -40,12 +40,12 @@ def train(run: Run, root: Path, *, stop: Stop, may_write: Callable[[], None], de
     try:
         while session.epoch < run.recipe.epochs:
             _epoch(session, sitting)
-        predictions = predict(session)
+        predictions = predict_finally(session)
     except Diverged as problem:
         status = "diverged"
         reason = {"step": problem.step, "term": problem.term, "epoch": problem.step // session.data.steps_per_epoch}
         session = _resumed(run, root, places, session.device)  # the last finite state, or the initial one
-        predictions = predict(session)
+        predictions = predict_finally(session)
     publish(session, places, status=status, predictions=predictions, reason=reason, may_write=may_write)
     return status
 
