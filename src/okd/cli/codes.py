@@ -5,10 +5,14 @@ import sys
 import traceback
 from enum import IntEnum
 
-from okd.data.datasets import DataError
+from okd.data.arrays import DataError
 from okd.plan.price import OverBudget
 from okd.plan.source import Faults
 from okd.training.stop import Stopped
+
+
+class Failed(Exception):
+    """A run failed in a way that nobody foresaw; its traceback is in failure.json."""
 
 
 class Code(IntEnum):
@@ -37,11 +41,14 @@ def exit_code(error: Exception) -> int:
             code, lines = Code.STOPPED, [str(error)]
         case OSError() if error.errno in DISK_ERRORS:
             code, lines = Code.DISK, [f"{error.filename or 'disk'}: {error.strerror}"]
+        case Failed():
+            code, lines = Code.FAILED, [str(error)]
         case ValueError():
             code, lines = Code.USAGE, [str(error)]
         case _:
             traceback.print_exception(error)
             code, lines = Code.FAILED, [f"{type(error).__name__}: {error}".splitlines()[0]]
-    for line in lines:
-        print(f"okd: {line}", file=sys.stderr)
+    for stream in {sys.stderr, sys.__stderr__}:  # a log file, where there is one, and the terminal
+        for line in lines:
+            print(f"okd: {line}", file=stream)
     return code

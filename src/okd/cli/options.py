@@ -1,7 +1,21 @@
 """Option types that several verbs share."""
 
+import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+
+def _write_there(file: Path | None) -> Path | None:
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        sys.stdout = sys.stderr = file.open("w", encoding="utf-8", buffering=1)
+    return file
+
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of words.")]
+Log = Annotated[
+    Path | None,
+    typer.Option("--log", callback=_write_there, is_eager=True, help="Write there; only why it failed comes to the terminal as well."),
+]

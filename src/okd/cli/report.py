@@ -2,6 +2,7 @@
 
 import typer
 
+from okd.cli.options import Log
 from okd.plan.settings import find_root, write_atomically
 from okd.report.render import read_data, render
 
@@ -10,7 +11,7 @@ def register(app: typer.Typer) -> None:
     app.command()(report)
 
 
-def report() -> None:
+def report(log: Log = None) -> None:
     """Render the report: one file that needs no network and no JavaScript."""
     root = find_root()
     page = render(*read_data(root / "reports" / "data"))

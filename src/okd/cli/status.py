@@ -5,7 +5,6 @@ import os
 import sys
 import time
 from collections import Counter
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -38,7 +37,7 @@ def status(
     runs = Index(root).all_runs()
     records = [outcome(root, run).record for run in runs]
     if as_json:
-        typer.echo(json.dumps([asdict(record) for record in records]))
+        typer.echo(json.dumps([record.model_dump() for record in records]))
         return
     for record in records:
         typer.echo(f"{record.state:9} {record.id}  {record.detail}".rstrip())
@@ -46,7 +45,10 @@ def status(
 
 
 def _counts(records: list[RunRecord]) -> str:
-    return ", ".join(f"{count} {state}" for state, count in sorted(Counter(record.state for record in records).items())) or "nothing is planned"
+    return (
+        ", ".join(f"{count} {state}" for state, count in sorted(Counter(record.state for record in records).items()))
+        or "nothing is planned"
+    )
 
 
 def _watch(root: Path) -> None:

@@ -1,9 +1,14 @@
 """`okd train`: what both engines call for one run."""
 
+import traceback
 from typing import Annotated
 
 import typer
 
+from okd.cli.codes import Failed
+from okd.cli.options import Log
+from okd.data.arrays import DataError, Manifest, manifest_file
+from okd.data.datasets import require_accepted
 from okd.plan.settings import open_project
 from okd.plan.store import Index, Places, write_json
 from okd.training.lease import Lease, visible_devices
@@ -18,22 +23,22 @@ def register(app: typer.Typer) -> None:
 def train(
     run_id: Annotated[str, typer.Argument(metavar="ID", help="A planned run.")],
     no_wait: Annotated[bool, typer.Option("--no-wait", help="End with 75 instead of waiting for another trainer of this run.")] = False,
+    log: Log = None,
 ) -> None:
     """Train one run, or go on with it; a finished one is left alone. Ends with 75 when it was stopped and can be resumed."""
     stop = Stop()
     project = open_project()
     run = Index(project.root).run(run_id)
     places = Places(project.root, run)
-    if places.finished():
-        typer.echo(f"{run.id}: already done", err=True)
+    if _already_done(places):
         return
     lock = RunLock(places.scratch)
     lock.acquire(stop, wait=not no_wait, say=lambda line: typer.echo(f"{run.id}: {line}", err=True))
     lease = Lease(project.root / "scratch" / "devices", visible_devices(), project.settings.devices.slots)
     try:
-        if places.finished():
-            typer.echo(f"{run.id}: already done", err=True)
+        if _already_done(places):
             return
+        require_accepted(Manifest.read(manifest_file(project.root, run.dataset.name)), project.settings.data)
         lease.acquire(stop)
         places.failure.unlink(missing_ok=True)
         from okd.training.numerics import prepare_environment
@@ -46,8 +51,20 @@ def train(
     except Stopped:
         raise
     except Exception as error:
-        write_json(places.failure, {"id": run.id, "key": run.key, "error": f"{type(error).__name__}: {error}"})
-        raise
+        words = f"{type(error).__name__}: {error}"
+        write_json(places.failure, {"id": run.id, "key": run.key, "error": words, "traceback": traceback.format_exc()})
+        if isinstance(error, DataError | OSError | ValueError):
+            raise
+        file = places.failure.relative_to(project.root)
+        raise Failed(f"{run.id}: {words.splitlines()[0]} (all of it: {file}); again: dvc repro train@{run.id}") from error
     finally:
         lease.release()
         lock.release()
+
+
+def _already_done(places: Places) -> bool:
+    done = places.finished()
+    if done:
+        places.mend_key()
+        typer.echo(f"{places.run.id}: already done", err=True)
+    return done

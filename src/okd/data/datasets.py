@@ -1,201 +1,167 @@
-"""Data sets as arrays: preparing, hashing, checking. No torch, and scikit-learn only to make the digits."""
+"""The data sets: where each comes from, what its bytes must be, and how `okd fetch` makes them ready."""
 
-import fcntl
 import hashlib
-import json
-import os
-import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
+from okd.data import arrays
+from okd.data.arrays import DataError, Manifest, Split, channel_statistics, manifest_file
+from okd.data.cifar import CIFAR10, CIFAR100
+from okd.data.digits import DIGITS
+from okd.data.download import Say, one_at_a_time
+from okd.data.forms import Form, find
+from okd.data.mnist import BORDER, MNIST
+from okd.data.svhn import SVHN, SVHN_EXTRA
+from okd.plan.catalog import Normalisation, catalog, unknown
+from okd.plan.settings import DataSettings, write_atomically
 
-from okd.plan.catalog import catalog, unknown
-from okd.plan.settings import write_atomically
-
-SPLITS = ("train", "test")
-
-
-class DataError(Exception):
-    """Data is missing or not what it should be: exit code 4."""
-
-
-@dataclass(frozen=True)
-class Split:
-    images: np.ndarray  # (N, C, H, W) uint8
-    labels: np.ndarray  # (N,) int16
-
-    def content_hash(self) -> str:
-        """SHA-256 over the images in official order, then the labels as little-endian 16-bit integers."""
-        digest = hashlib.sha256(np.ascontiguousarray(self.images).data)
-        digest.update(np.ascontiguousarray(self.labels.astype("<i2")).data)
-        return digest.hexdigest()
-
-
-@dataclass(frozen=True, kw_only=True)
-class SplitFacts:
-    count: int
-    sha256: str
-    per_class: list[int]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Manifest:
-    """The small committed description of a data set; every result repeats its hashes."""
-
-    name: str
-    revision: int
-    classes: int
-    shape: list[int]  # channels, height, width
-    mean: list[float]  # of each channel of the training images, in 0..1
-    std: list[float]
-    source: str
-    licence: str
-    splits: dict[str, SplitFacts]
-
-    def to_json(self) -> str:
-        return json.dumps(asdict(self), indent=1) + "\n"
-
-    @staticmethod
-    def read(file: Path) -> "Manifest":
-        """Raises DataError with what to type."""
-        name = file.name.removesuffix(".manifest.json")
-        try:
-            record = json.loads(file.read_text(encoding="utf-8"))
-            return Manifest(**record | {"splits": {split: SplitFacts(**facts) for split, facts in record["splits"].items()}})
-        except FileNotFoundError:
-            raise DataError(f"data/{file.name} is missing: run `okd fetch {name}`") from None
-        except (ValueError, TypeError, KeyError):
-            raise DataError(f"data/{file.name} is damaged: delete it, or restore it with git, and run `okd fetch {name}`") from None
+OFFICIAL = DataSettings(accept="verified", folder=None, mirror=None)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """Where a data set comes from, and how it becomes arrays."""
+    """Where a data set comes from, and what is known about it."""
 
     source: str
     licence: str
-    prepare: Callable[[], Mapping[str, Split]]
-
-
-def digits() -> dict[str, Split]:
-    """scikit-learn's handwritten digits: 8x8 grey values 0..16, enlarged to 16x16 and three equal channels; every fifth is for testing."""
-    from sklearn.datasets import load_digits
-
-    bunch = load_digits()
-    grey = np.rint(bunch.images * (255 / 16)).astype(np.uint8)
-    images = np.repeat(grey.repeat(2, axis=1).repeat(2, axis=2)[:, None], 3, axis=1)
-    labels = bunch.target.astype(np.int16)
-    test = np.arange(len(labels)) % 5 == 0
-    return {"train": Split(images[~test], labels[~test]), "test": Split(images[test], labels[test])}
+    forms: tuple[Form, ...]
+    content: Mapping[str, str]  # the official content hash of each split, as far as we have seen the official bytes
+    published: Normalisation | None = None  # mean and deviation of the training set's channels, as others give them
+    border: int = 0  # pixels that we added on every side
 
 
 ORIGINS: Mapping[str, Origin] = {
     "digits": Origin(
         source="scikit-learn load_digits: test set of the UCI ML hand-written digits, E. Alpaydin and C. Kaynak, 1998",
         licence="CC BY 4.0",
-        prepare=digits,
+        forms=DIGITS,
+        content={
+            "train": "10d284a7b01c05c691bc380febb8dad82dd411ded3dc801f909fa60c53805b57",
+            "test": "28805a632f4bf5aca078bbfeaeda12d7fa59dd2b0f31379e5676bee5d6feebfe",
+        },
+    ),
+    "mnist": Origin(
+        source="http://yann.lecun.com/exdb/mnist: Y. LeCun, C. Cortes, C. J. C. Burges; 28x28 with a border of 2 zeros, 3 equal channels",
+        licence="CC BY-SA 3.0",
+        forms=MNIST,
+        content={
+            "train": "df91ea74e327e4e3718d41fad8f45b3b5be942df65137889391714bf5dd8ae21",
+            "test": "18f1ffa0041b004b16af446aa1a424ab888c8a5ceefecee2c642008a36f2fb0b",
+        },
+        published=Normalisation(mean=[0.1307] * 3, std=[0.3081] * 3),
+        border=BORDER,
+    ),
+    "cifar10": Origin(
+        source="https://www.cs.toronto.edu/~kriz/cifar.html: A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009",
+        licence="none stated; cite the technical report",
+        forms=CIFAR10,
+        content={"train": "8d0334533b9da7cb69c452c72bc29978d439ff3651180b7c6e82663d850c85ac"},
+        published=Normalisation(mean=[0.4914, 0.4822, 0.4465], std=[0.2470, 0.2435, 0.2616]),
+    ),
+    "cifar100": Origin(
+        source="https://www.cs.toronto.edu/~kriz/cifar.html: A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009",
+        licence="none stated; cite the technical report",
+        forms=CIFAR100,
+        content={
+            "train": "775d2652d138b929b340f01cd36db4c855863f33d1f095ac249c802656273e49",
+            "test": "d52a2cd09b57fb672b5193dccb335a958fb7041821bf6a200216772f6f94aea5",
+        },
+        published=Normalisation(mean=[0.5071, 0.4865, 0.4409], std=[0.2673, 0.2564, 0.2762]),
+    ),
+    "svhn": Origin(
+        source="http://ufldl.stanford.edu/housenumbers: Y. Netzer et al., Reading Digits in Natural Images, 2011; cropped digits",
+        licence="non-commercial use only",
+        forms=SVHN,
+        content={},
+        published=Normalisation(mean=[0.4377, 0.4438, 0.4728], std=[0.1980, 0.2010, 0.1970]),
+    ),
+    "svhn-extra": Origin(
+        source="http://ufldl.stanford.edu/housenumbers: Y. Netzer et al., 2011; cropped digits, train and extra together for training",
+        licence="non-commercial use only",
+        forms=SVHN_EXTRA,
+        content={},
     ),
 }
 
 
-def fetch(name: str, root: Path) -> str:
+def fetch(name: str, root: Path, settings: DataSettings = OFFICIAL, say: Say = lambda line: None) -> str:
     """Make data/<name>/ hold checked arrays and data/<name>.manifest.json describe them; say in one line what was done.
 
-    Idempotent. Raises DataError where the arrays differ from a manifest that is there already.
+    Idempotent. Raises DataError where the bytes are not the official ones, or not those of a manifest that is there already.
     """
     if name not in ORIGINS:
         raise DataError(unknown("data set", name, ORIGINS))
     folder, file = root / "data" / name, manifest_file(root, name)
     folder.parent.mkdir(exist_ok=True)
-    with _one_at_a_time(root / "scratch" / f"fetch-{name}.lock"):
-        manifest = Manifest.read(file) if file.exists() else None
+    with one_at_a_time(root / "scratch" / f"fetch-{name}.lock", lambda: say(f"another process is fetching {name}; waiting")):
         done = "checked"
-        if not all((folder / array).is_file() for array in _array_names()):
-            splits = ORIGINS[name].prepare()
-            fresh = describe(name, splits)
-            if manifest is not None and fresh != manifest:
-                raise DataError(f"data/{name}: what was prepared is not what data/{file.name} describes; nothing was written")
-            _write_arrays(folder, splits)
-            if manifest is None:
-                write_atomically(file, lambda stream: stream.write(fresh.to_json()))
+        if not (file.exists() and arrays.complete(folder)):
+            _prepare(name, root, settings, say)
             done = "prepared"
-        read_arrays(name, root)
+        manifest = read_arrays(name, root)[0]
+        require_accepted(manifest, settings)
         write_atomically(folder / "READY", lambda stream: stream.write(hashlib.sha256(file.read_bytes()).hexdigest() + "\n"))
-    return f"data/{name}: {done}"
+    return f"data/{name}: {done}{'' if manifest.verified else ', but not verified to be the official data'}"
 
 
-def describe(name: str, splits: Mapping[str, Split]) -> Manifest:
-    """The manifest of prepared arrays."""
-    entry, train = catalog().datasets[name], splits["train"].images
-    scaled = train.astype(np.float64) / 255
+def _prepare(name: str, root: Path, settings: DataSettings, say: Say) -> None:
+    """Write the arrays, and the manifest where there is none."""
+    file = manifest_file(root, name)
+    known = Manifest.read(file) if file.exists() else None
+    copy = find(name, ORIGINS[name].forms, root, settings, say)
+    splits = copy.read()
+    fresh = describe(name, splits, official=copy.official, known=known)
+    require_accepted(fresh, settings)
+    if known is not None and fresh != known:
+        raise DataError(f"data/{name}: what was prepared is not what data/{file.name} describes; nothing was written")
+    arrays.write(root / "data" / name, splits)
+    if known is None:
+        write_atomically(file, lambda stream: stream.write(fresh.to_json()))
+
+
+def describe(name: str, splits: Mapping[str, Split], *, official: bool, known: Manifest | None = None) -> Manifest:
+    """The manifest of prepared arrays.
+
+    A split whose content hash we know is verified by that, whatever file it came in; another one by its file's checksum (`official`).
+    """
+    entry, origin = catalog().datasets[name], ORIGINS[name]
+    facts = {split: arrays.facts(part, entry.classes) for split, part in splits.items()}
+    trusted = _trusted(name, known)
+    mean, std = channel_statistics(splits["train"].images)
     return Manifest(
         name=name,
         revision=entry.revision or 0,
         classes=entry.classes,
-        shape=list(train.shape[1:]),
-        mean=[round(float(value), 6) for value in scaled.mean(axis=(0, 2, 3))],
-        std=[round(float(value), 6) for value in scaled.std(axis=(0, 2, 3))],
-        source=ORIGINS[name].source,
-        licence=ORIGINS[name].licence,
-        splits={
-            split: SplitFacts(
-                count=len(part.labels),
-                sha256=part.content_hash(),
-                per_class=np.bincount(part.labels, minlength=entry.classes).tolist(),
-            )
-            for split, part in splits.items()
-        },
+        shape=list(splits["train"].images.shape[1:]),
+        mean=mean,
+        std=std,
+        source=origin.source,
+        licence=origin.licence,
+        splits=facts,
+        verified=all(part.sha256 == trusted[split] if split in trusted else official for split, part in facts.items()),
     )
 
 
+def _trusted(name: str, known: Manifest | None) -> dict[str, str]:
+    """The content hashes that we know: those in the code, and those of a verified manifest (trust on first use)."""
+    first_use = {split: part.sha256 for split, part in known.splits.items()} if known and known.verified else {}
+    return first_use | dict(ORIGINS[name].content)
+
+
 def read_arrays(name: str, root: Path) -> tuple[Manifest, dict[str, Split]]:
-    """The checked arrays, memory-mapped. Raises DataError where a byte differs from the manifest."""
-    manifest = Manifest.read(manifest_file(root, name))
-    folder = root / "data" / name
-    splits = {}
-    for split in SPLITS:
-        try:
-            parts = [np.load(folder / f"{split}_{part}.npy", mmap_mode="r", allow_pickle=False) for part in ("images", "labels")]
-        except FileNotFoundError:
-            raise DataError(f"data/{name}/ has no {split} arrays: run `okd fetch {name}`") from None
-        except (ValueError, OSError) as error:
-            raise DataError(f"data/{name}/: damaged {split} arrays ({error}); delete the folder and run `okd fetch {name}`") from None
-        splits[split] = Split(*parts)
-        if splits[split].content_hash() != manifest.splits[split].sha256:
-            raise DataError(
-                f"data/{name}/{split}_images.npy and labels differ from data/{name}.manifest.json; delete the folder and run `okd fetch {name}`"
-            )
+    """The checked arrays, memory-mapped. Raises DataError where a byte differs from the manifest, or the manifest from what we know."""
+    manifest, splits = arrays.load(name, root)
+    for split, expected in ORIGINS[name].content.items() if manifest.verified else ():
+        if manifest.splits[split].sha256 != expected:
+            raise DataError(f"data/{name}.manifest.json says verified, but its {split} images or labels are not the official ones")
     return manifest, splits
 
 
-def manifest_file(root: Path, name: str) -> Path:
-    return root / "data" / f"{name}.manifest.json"
-
-
-def _array_names() -> list[str]:
-    return [f"{split}_{part}.npy" for split in SPLITS for part in ("images", "labels")]
-
-
-def _write_arrays(folder: Path, splits: Mapping[str, Split]) -> None:
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    try:
-        for split, part in splits.items():
-            np.save(temporary / f"{split}_images.npy", part.images, allow_pickle=False)
-            np.save(temporary / f"{split}_labels.npy", part.labels.astype(np.int16), allow_pickle=False)
-        shutil.rmtree(folder, ignore_errors=True)
-        temporary.replace(folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-@contextmanager
-def _one_at_a_time(file: Path) -> Iterator[None]:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+def require_accepted(manifest: Manifest, settings: DataSettings) -> None:
+    """Raises DataError for data that are not known to be the official ones, unless data.accept allows them."""
+    if not manifest.verified and settings.accept == "verified":
+        raise DataError(
+            f"data/{manifest.name} is not known to be the official data: delete it and its manifest and run `okd fetch {manifest.name}` "
+            "again, or set data.accept: unverified in params.yaml"
+        )
