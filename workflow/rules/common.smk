@@ -45,6 +45,7 @@ PENDING = [
     for run in RUNS
     if os.environ.get("OKD_FULL_DAG") or not all(map(os.path.exists, files_of(run)))
 ]
+OUTPUTS = [f"{RESULTS}/{{run}}/{{key}}/{name}" for name in FILES]
 EVERY_RESULT = [file for run in RUNS for file in files_of(run)]
 
 

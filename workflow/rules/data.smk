@@ -6,4 +6,4 @@ rule fetch:
     wildcard_constraints:
         dataset=r"[a-z0-9-]+",
     shell:
-        "okd fetch {wildcards.dataset} > {log} 2>&1"
+        "okd fetch {wildcards.dataset:q} --log {log:q}"

@@ -1,5 +1,6 @@
 rule tables:
     input:
+        "params.yaml",
         "plan/index.json",
         [files_of(run)[-1] for run in RUNS],
         sorted(str(file) for file in Path("papers").glob("*.yaml")),
@@ -10,7 +11,7 @@ rule tables:
     log:
         "logs/tables.log",
     shell:
-        "okd tables > {log} 2>&1"
+        "okd tables --log {log:q}"
 
 
 rule report:
@@ -21,4 +22,4 @@ rule report:
     log:
         "logs/report.log",
     shell:
-        "okd report > {log} 2>&1"
+        "okd report --log {log:q}"

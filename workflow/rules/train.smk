@@ -2,7 +2,7 @@ rule train:
     input:
         lambda wildcards: inputs_of(wildcards.run),
     output:
-        expand(RESULTS + "/{{run}}/{{key}}/{name}", name=FILES),
+        OUTPUTS,
     log:
         "logs/train/{run}.{key}.log",
     benchmark:
@@ -15,4 +15,4 @@ rule train:
         mem_mb=8000,
         runtime=lambda wildcards, attempt: 240 * attempt,
     shell:
-        "OKD_PARENT=$PPID exec okd train {wildcards.run} > {log} 2>&1"
+        "OKD_PARENT=$PPID exec okd train {wildcards.run:q} --log {log:q}"

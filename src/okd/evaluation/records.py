@@ -21,7 +21,9 @@ class RunRecord(Record):
     seconds: float | None = None
     device: str = ""
     weights_sha256: str = ""
+    data_sha256: dict[str, str] = {}  # by split, of the images and labels that it trained on
     resumes: int = 0
+    from_evidence: bool = False  # its numbers come from reports/evidence/, not from a result on this machine
     command: str = ""  # that does just this run
 
 
@@ -31,6 +33,14 @@ class Measured(Record):
     mean: float
     spread: float | None
     values: list[float]
+
+
+class Configuration(Record):
+    """What a cell's runs are, resolved, each thing in a line; and how that differs from what the paper does."""
+
+    resolved: dict[str, str]
+    unlike_paper: list[str] = []  # what a reduced scale or other numerics change against the cell at the paper's scale
+    own_recipe: list[str] = []  # what this cell's place in the table changes against the paper's common recipe
 
 
 class VerdictRecord(Record):
@@ -60,6 +70,12 @@ class CellRecord(Record):
     decimals: int
     runs: list[RunRecord]
     verdict: VerdictRecord | None = None
+    seeds: list[int] = []  # of the finished replicates, in the order of ours.values
+    configuration: Configuration | None = None
+
+    @property
+    def from_evidence(self) -> bool:
+        return any(run.from_evidence for run in self.runs)
 
 
 class TableRecord(Record):
@@ -77,6 +93,43 @@ class TableRecord(Record):
         return self.cells[self.rows.index(row) * len(self.columns) + self.columns.index(column)]
 
 
+class Curve(Record):
+    """A cell's value epoch by epoch: mean and range over its replicates, thinned to what a figure shows."""
+
+    address: str
+    row: str
+    column: str
+    epochs: list[int]
+    mean: list[float]
+    low: list[float]
+    high: list[float]
+
+
+class SoftLabels(Record):
+    """What a cell's first run answers, on the average, to test images of a class at a temperature."""
+
+    address: str
+    column: str
+    temperature: float
+    label: int
+    probabilities: list[float]
+
+
+class FigureData(Record):
+    """What a table with `draw: curves` or `draw: soft-labels` shows beyond its cells: reports/data/<table>.figure.json."""
+
+    curves: list[Curve] = []
+    soft_labels: list[SoftLabels] = []
+
+
+class Citation(Record):
+    authors: str
+    venue: str
+    arxiv: str | None = None
+    doi: str | None = None
+    code: str | None = None
+
+
 class RemarkRecord(Record):
     id: str
     what: str
@@ -91,6 +144,8 @@ class PaperRecord(Record):
     tables: list[str]
     assumptions: list[RemarkRecord]
     deviations: list[RemarkRecord]
+    citation: Citation | None = None
+    recipe: dict[str, str] = {}  # the paper's common recipe, as its file has it
 
 
 class Summary(Record):
@@ -102,4 +157,6 @@ class Summary(Record):
     states: dict[str, int]  # cells by state
     runs: dict[str, int]  # chosen runs by state
     data: list[str]  # hashes of the data sets that results were made with
+    margins: dict[str, float] = {}  # points by data set, from papers/margins.yaml
+    evidence_only: bool = False  # rendered from what git holds, whatever results lie on this machine
     version: int = 1  # of this format

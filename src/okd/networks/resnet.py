@@ -75,7 +75,9 @@ class Bottleneck(nn.Module):
         return F.relu(self.bn3(self.conv3(inner)) + self.shortcut(maps))
 
 
-def resnet(classes: int, *, depth: int, block: type[BasicBlock] | type[Bottleneck] = BasicBlock, shortcut: Shortcut = projection) -> Network:
+def resnet(
+    classes: int, *, depth: int, block: type[BasicBlock] | type[Bottleneck] = BasicBlock, shortcut: Shortcut = projection
+) -> Network:
     """`depth` blocks in each of three stages; one linear layer on globally averaged maps."""
     inputs = CHANNELS[0]
     stages: list[nn.Module] = [nn.Sequential(conv3x3(3, inputs), nn.BatchNorm2d(inputs), nn.ReLU())]

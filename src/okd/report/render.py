@@ -44,7 +44,7 @@ def render(summary: Summary, tables: list[TableRecord]) -> str:
     environment = Environment(
         loader=PackageLoader("okd.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"number": number, "signed": signed, "spread": spread, "anchor": anchor, "hours": hours}
+    environment.filters |= {"number": number, "signed": signed, "spread": spread, "anchor": anchor, "hours": hours, "header": header, "as_printed": as_printed}
     environment.globals |= {"commands": commands}
     page = environment.get_template("report.html.j2")
     by_paper = {paper.name: [table for table in tables if table.id in paper.tables] for paper in summary.papers}
@@ -62,6 +62,23 @@ def signed(value: float, decimals: int) -> str:
 
 def spread(measured: Measured, decimals: int) -> str:
     return number(measured.mean, decimals) + ("" if measured.spread is None else f" ± {measured.spread:.{decimals}f}")
+
+
+def as_printed(text: str) -> str:
+    """The printed string with a real plus-minus sign."""
+    return text.replace("+-", "±")
+
+
+def header(columns: list[str]) -> list[tuple[str, list[str]]]:
+    """Neighbouring labels "A / x", "A / y" under their common head: [("A", ["x", "y"])]; a plain label stands alone: [("A", [])]."""
+    groups: list[tuple[str, list[str]]] = []
+    for label in columns:
+        head, _, rest = label.partition(" / ")
+        if rest and groups and groups[-1][0] == head and groups[-1][1]:
+            groups[-1][1].append(rest)
+        else:
+            groups.append((head, [rest] if rest else []))
+    return groups
 
 
 def hours(seconds: float | None) -> str:
