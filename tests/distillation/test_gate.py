@@ -45,7 +45,8 @@ def test_the_divergence_sends_the_gate_nothing_unless_attached(reading: str, rea
     method, batch, outputs = row("one", reading=reading), batch_of(BATCH, CLASSES), outputs_of(4, BATCH, CLASSES)
     teacher = teacher_of(method, students=4, classes=CLASSES)
     _, soft, own, _ = terms_of(method, teacher, batch, outputs)
-    learned = [teacher.get_parameter(name) for name in ("linear.weight", "bn.weight", "bn.bias")]
+    assert outputs.shared is not None
+    learned: list[torch.Tensor] = [teacher.get_parameter(name) for name in ("linear.weight", "bn.weight", "bn.bias")]
     from_soft = torch.autograd.grad(soft, [*learned, outputs.shared], retain_graph=True, allow_unused=True)
     assert [gradient is not None and bool(gradient.abs().max() > 0) for gradient in from_soft] == [reaches] * 4
     assert all(gradient.abs().max() > 0 for gradient in torch.autograd.grad(own, learned))

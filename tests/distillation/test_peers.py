@@ -1,6 +1,7 @@
 """DML and CL-ILR: the others' mean is a student's target, detached or not."""
 
 from itertools import permutations
+from typing import Any
 
 import formulas
 import numpy as np
@@ -10,7 +11,7 @@ from samples import TOLERANCE, batch_of, error, float64, outputs_of, row, target
 
 from okd.distillation.losses import distillation, soften
 
-CASES = [("dml", {"reading": "paper"}), ("dml", {"reading": "okddip"}), ("cl-ilr", {}), ("clnn", {})]
+CASES: list[tuple[str, dict[str, Any]]] = [("dml", {"reading": "paper"}), ("dml", {"reading": "okddip"}), ("cl-ilr", {}), ("clnn", {})]
 
 
 @pytest.mark.parametrize("students", [2, 3, 4])
@@ -37,7 +38,7 @@ def test_dml_of_the_paper_is_the_mean_of_pairwise_divergences(students: int) -> 
 
 @pytest.mark.parametrize("students", [2, 4])
 @pytest.mark.parametrize(("name", "options"), [("dml", {"reading": "okddip"}), ("cl-ilr", {}), ("clnn", {})])
-def test_mean_of_the_others_logits(name: str, options: dict[str, str], students: int) -> None:
+def test_mean_of_the_others_logits(name: str, options: dict[str, Any], students: int) -> None:
     """CE + T^2 KL(softmax(mean_{j != i} z_j / T) || softmax(z_i / T)), T = 3."""
     method, batch, outputs = row(name, **options), batch_of(8, 10), outputs_of(students, 8, 10)
     teacher = teacher_of(method, students=students, classes=10)
@@ -57,8 +58,9 @@ def test_cl_ilr_ramps_up_and_dml_does_not() -> None:
 
 @pytest.mark.parametrize(("name", "options"), CASES)
 @pytest.mark.parametrize("target", ["detached", "attached"])
-def test_targets_carry_gradient_only_where_attached(name: str, options: dict[str, str], target: str) -> None:
-    method, outputs = row(name, **options | {"target": target}), outputs_of(3, 8, 10)
+def test_targets_carry_gradient_only_where_attached(name: str, options: dict[str, Any], target: str) -> None:
+    chosen: dict[str, Any] = {**options, "target": target}
+    method, outputs = row(name, **chosen), outputs_of(3, 8, 10)
     teacher = teacher_of(method, students=3, classes=10)
     targets = targets_of(teacher(batch_of(8, 10), outputs))
     assert targets.requires_grad == (target == "attached")

@@ -22,18 +22,18 @@ LARGE = 200_000  # numbers in a batch of logits, above which a case has fewer sa
 class Case(NamedTuple):
     students: int
     classes: int
-    count: int
+    samples: int
     temperature: float
     scale: float
     order: list[int]  # a permutation of the students
 
     @property
     def batch(self) -> Batch:
-        return batch_of(self.count, self.classes, num_samples=SAMPLES)
+        return batch_of(self.samples, self.classes, num_samples=SAMPLES)
 
     @property
     def outputs(self) -> Outputs:
-        return outputs_of(self.students, self.count, self.classes, scale=self.scale)
+        return outputs_of(self.students, self.samples, self.classes, scale=self.scale)
 
 
 @st.composite
@@ -74,9 +74,9 @@ def prepared(name: str, case: Case) -> tuple[Method, Teacher, Case]:
     """The teacher, having seen what it asks for."""
     method = TEACHERS[name](case.temperature)
     if name in ("one", "one, attached"):
-        case = case._replace(count=max(2, case.count))  # BatchNorm needs two
+        case = case._replace(samples=max(2, case.samples))  # BatchNorm needs two
     if name == "kdcl-linear":  # a thousand softmaxes
-        case = case._replace(count=min(case.count, max(1, LARGE // 20 // case.classes // case.students)))
+        case = case._replace(samples=min(case.samples, max(1, LARGE // 20 // case.classes // case.students)))
     teacher = teacher_of(method, students=case.students, classes=case.classes, num_samples=SAMPLES)
     if teacher.wants(0):
         remember(teacher, case, list(range(case.students)))
@@ -97,7 +97,7 @@ def test_loss_and_gradients_are_finite_and_targets_are_distributions(name: str, 
     targets = targets_of(teacher(batch, outputs))
     assert targets.shape == outputs.logits.shape
     assert (targets >= 0).all()
-    torch.testing.assert_close(targets.sum(dim=2), torch.ones(case.students, case.count), rtol=0, atol=1e-5)
+    torch.testing.assert_close(targets.sum(dim=2), torch.ones(case.students, case.samples), rtol=0, atol=1e-5)
 
     terms = terms_of(method, teacher, batch, outputs, epoch=EPOCH)
     assert terms.isfinite().all()

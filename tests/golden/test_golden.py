@@ -25,7 +25,7 @@ from okd.training.session import Session
 FOLDER = Path(__file__).parent
 COMMAND = "python tests/golden/test_golden.py"
 CLASSES, EPOCHS = 5, 3
-TOLERANCE: dict[str, float] = {"rel": 1e-3, "abs": 1e-5}
+RELATIVE, ABSOLUTE = 1e-3, 1e-5
 SHORT = {"ramp_up": 2, "t_in": 1, "t_d": 2, "held_out": 5}
 
 Losses = list[list[float]]  # an epoch each: hard, soft, the teacher's own
@@ -155,7 +155,9 @@ def read(kind: str) -> dict[str, Golden]:
 
 
 def equal(ours: Losses, theirs: Losses) -> bool:
-    return len(ours) == len(theirs) and all(epoch == pytest.approx(other, **TOLERANCE) for epoch, other in zip(ours, theirs, strict=True))
+    return len(ours) == len(theirs) and all(
+        epoch == pytest.approx(other, rel=RELATIVE, abs=ABSOLUTE) for epoch, other in zip(ours, theirs, strict=True)
+    )
 
 
 def moved(kind: str, name: str, case: Case, old: Golden, new: Losses) -> str:

@@ -59,12 +59,12 @@ def test_split_network_is_the_same_function(name: str, network: Network, small: 
                 assert torch.equal(again[1], features)
 
 
-def test_every_split_leaves_stages_on_both_sides(network: Network) -> None:
+def test_every_split_leaves_a_trunk(network: Network) -> None:
     depth = len(network.stages)
-    for at in range(1, depth):
+    for at in range(depth):  # 0: the branch is pooling and classifier
         trunk, branch = network.split(-at)
         assert (len(trunk), len(branch.stages)) == (depth - at, at)
-    for at in (0, depth, -depth):
+    for at in (1, depth, -depth):
         with pytest.raises(ValueError, match="cannot split"):
             network.split(at)
 

@@ -35,6 +35,7 @@ def cost(words: str) -> TrainingCost:
         ("--network wrn-20-8 --method okddip --setting network", 27_501_264),
         ("--network vgg16 --method okddip --setting network", 61_264_528),
         ("--network densenet-40-12-bc --method okddip --setting network", 756_592),
+        ("--network densenet-40-12-bc --method okddip --reading shared-block", 233_008),
         # ONE's training groups of three branches
         ("--network resnet32 --method one --classes 10", 1_175_639),
         ("--network resnet32 --method one", 1_193_189),
@@ -79,7 +80,7 @@ def test_branches_are_counted_from_stages_as_they_are_built() -> None:
     from okd.plan.price import group_cost
 
     built = cost("--network resnet32 --method ind")
-    priced = group_cost(["resnet32"], classes=100, size=32, branches=4)
+    priced = group_cost(["resnet32"], classes=100, size=32, fork=[[-1, 4]])
     assert (priced.parameters, priced.flops) == (built.params_training, built.flops_training_forward)
     assert (priced.deployed_parameters, priced.deployed_flops) == (built.params_deployed, built.flops_inference)
 
@@ -90,5 +91,5 @@ def test_costs_json_is_what_would_be_counted_today() -> None:
 
 
 def test_an_unknown_name_gets_one_line() -> None:
-    with pytest.raises(ValueError, match=re.escape("unknown network 'resnet23', did you mean 'resnet20'?")):
-        cost("--network resnet23")
+    with pytest.raises(ValueError, match=re.escape("unknown network 'resnet33', did you mean 'resnet32'?")):
+        cost("--network resnet33")

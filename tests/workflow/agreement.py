@@ -28,26 +28,26 @@ class Agreement:
         change: Callable[[], object] = lambda: None,
         *,
         wants: Wanted | None = None,
-        by: str | None = None,
+        by: str,
         trains: Sequence[str] = (),
         then: Wanted | None = NOTHING,
         code: int = 0,
-    ) -> Done | None:
+    ) -> Done:
         """Change something, see what both want, let one of them work, see what was trained and what both want now.
 
         Without `wants` nobody plans before `by` works; `trains` is in order where one run teaches another.
         """
         change()
         before = self._expect(f"{words}: before", wants)
-        done = self.checkout.run(*COMMANDS[by], code=code) if by else None
+        done = self.checkout.run(*COMMANDS[by], code=code)
         trained = self.checkout.trained()
         assert sorted(trained) == sorted(trains), f"{words}: trained {trained}"
         index = self.checkout.index()
         for run in trained:
             teacher = index[run].get("teacher", "").split("/")[-2:-1]
             assert not set(teacher) & set(trained[trained.index(run) :]), f"{words}: {run} before its teacher"
-        after = self._expect(f"{words}: after", then) if by else ""
-        self.rows.append(f"| {words} | {before} | {by or ''} | {len(trained) if by else ''} | {after} |")
+        after = self._expect(f"{words}: after", then)
+        self.rows.append(f"| {words} | {before} | {by} | {len(trained)} | {after} |")
         return done
 
     def _expect(self, where: str, wanted: Wanted | None) -> str:

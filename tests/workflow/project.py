@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from random import Random
 
@@ -31,8 +32,8 @@ class Done:
     def text(self) -> str:
         return self.out + self.err
 
-    def lines(self, word: str) -> list[str]:
-        """What our own verbs said on stderr."""
+    def lines(self, word: str = "") -> list[str]:
+        """What our own verbs said."""
         return [line for line in self.text.splitlines() if line.startswith("okd: ") and word in line]
 
 
@@ -153,6 +154,11 @@ class Checkout:
     def clone(self, folder: Path) -> "Checkout":
         self.run("git", "clone", "--quiet", self.root, folder)
         return Checkout(folder, dict(self.stub))
+
+
+def tree(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file."""
+    return {str(file.relative_to(folder)): sha256(file.read_bytes()).hexdigest() for file in sorted(folder.rglob("*")) if file.is_file()}
 
 
 def shuffle_times(checkout: Checkout) -> None:

@@ -10,7 +10,7 @@ import pytest
 from project import ROOT, Checkout
 
 SHARED = ("Snakefile", "workflow", "profiles", "dvc.yaml", ".dvcignore", ".gitignore", ".dvc/config", ".dvc/.gitignore")
-CATALOG = "src/okd/catalog.yaml"
+CATALOG, MARGINS = "src/okd/catalog.yaml", "papers/margins.yaml"
 
 SCALES = """\
 demo:
@@ -61,14 +61,12 @@ RUNS = 6
 def make_checkout(folder: Path) -> Checkout:
     """A git checkout with the real workflow, a paper of its own, and nothing done yet."""
     folder.mkdir(parents=True)
-    for name in (*SHARED, CATALOG):
+    for name in (*SHARED, CATALOG, MARGINS):
         source, target = ROOT / name, folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
-    (folder / "papers").mkdir()
     (folder / "papers" / "small.yaml").write_text(PAPER)
     (folder / "papers" / "scales.yaml").write_text(SCALES)
-    (folder / "papers" / "margins.yaml").write_text("default: 0.3\n")
     (folder / "params.yaml").write_text(_dials())
     (folder / "reports" / "evidence").mkdir(parents=True)
     (folder / "reports" / "evidence" / "README.md").write_text("None.\n")

@@ -79,7 +79,7 @@ def _fail_if(wanted: bool) -> None:
 def contents(run: Run) -> dict[str, bytes]:
     """Four files. No two trainings give the same weights, as on a GPU; the numbers depend on nothing but the key."""
     random = np.random.default_rng(int(run.key, 16))
-    arrays = {"labels": np.arange(IMAGES, dtype=np.int16) % CLASSES}
+    arrays: dict[str, np.ndarray] = {"labels": np.arange(IMAGES, dtype=np.int16) % CLASSES}
     for row in rows(run):
         logits = random.normal(size=(IMAGES, CLASSES))
         arrays[row] = logits.astype(np.float16)

@@ -64,7 +64,7 @@ def test_edits(agreement: Agreement) -> None:
 
 def test_a_margin_touches_only_tables_and_report(agreement: Agreement) -> None:
     checkout, step = agreement.checkout, agreement.step
-    margin = ("papers/margins.yaml", "0.3", "0.4")
+    margin = ("papers/margins.yaml", "digits: 1.0", "digits: 1.5")
     done = step("a margin", lambda: checkout.edit(*margin), wants=NOTHING, by="dvc repro")
     assert done.text.count("Running stage") == 2, done.text
     assert "Running stage 'plan'" in done.text

@@ -7,7 +7,7 @@ import typer
 
 from okd.cli.codes import exit_code
 
-VERBS = ("plan", "fetch", "train", "tables", "report", "record", "status", "verify", "cost", "data", "doctor", "gc")
+VERBS = ("plan", "fetch", "train", "tables", "report", "record", "status", "verify", "cost", "data", "doctor", "gc", "science")
 
 app = typer.Typer(
     help="Online knowledge distillation, reproduced. `snakemake` and `dvc repro` call these verbs; people need `okd plan`.",

@@ -46,9 +46,7 @@ def doctor(as_json: Json = False) -> None:
 
 
 def _machine(root: Path) -> Iterator[Finding]:
-    yield Finding(
-        what=f"Python {platform.python_version()}, {platform.system()} {platform.machine()}, {len(os.sched_getaffinity(0))} cores"
-    )
+    yield Finding(what=f"Python {platform.python_version()}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores")
     devices = visible_devices()
     yield Finding(what=f"{len(devices)} GPUs: {', '.join(devices)}" if devices else "no GPU: trainings run on the CPU, one a core")
     free = shutil.disk_usage(root).free

@@ -1,5 +1,8 @@
 """`okd tables`: evaluate every cell and write reports/data/."""
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 from okd.cli.options import Log
@@ -7,29 +10,58 @@ from okd.evaluation.tables import Evaluation, table_csv
 from okd.plan.planner import make_plan
 from okd.plan.settings import open_project, write_atomically
 from okd.plan.store import write_json
+from okd.report.downloads import MANIFEST, downloads, manifest
 
 
 def register(app: typer.Typer) -> None:
     app.command()(tables)
 
 
-def tables(log: Log = None) -> None:
-    """Write reports/data/: one JSON and one CSV a table, and summary.json. Missing results are shown as what they are."""
+def tables(
+    scale: Annotated[str | None, typer.Option(help="demo, short or paper, whatever params.yaml says; give --out as well.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write there instead of reports/data.")] = None,
+    evidence_only: Annotated[bool, typer.Option("--evidence-only", help="Use what reports/evidence/ holds, and no result here.")] = False,
+    log: Log = None,
+) -> None:
+    """Write reports/data/: every table as JSON, CSV, LaTeX and Markdown, and summary.json. Missing results are shown as what they are."""
     project = open_project()
-    evaluation = Evaluation(project.root, make_plan(project), reproduce=project.settings.reproduce)
-    records = evaluation.tables()
-    folder = project.root / "reports" / "data"
+    if scale is not None and scale not in ("demo", "short", "paper"):
+        raise ValueError(f"--scale: '{scale}' is not one of demo, short, paper")
+    if (scale or evidence_only) and out is None:
+        raise ValueError("--scale and --evidence-only need --out: reports/data follows params.yaml")
+    plan = make_plan(project, scale=scale)
+    evaluation = Evaluation(
+        project.root,
+        plan,
+        reproduce=project.settings.reproduce,
+        paper_plan=make_plan(project, scale="paper"),
+        evidence_only=evidence_only,
+    )
+    folder = out or project.root / "reports" / "data"
+    runs = ", ".join(f"{count} {state}" for state, count in write_tables(folder, evaluation).items())
+    typer.echo(f"{folder.name if out else 'reports/data'}: {len(plan.cells)} cells, runs: {runs or 'none'}", err=True)
+
+
+def write_tables(folder: Path, evaluation: Evaluation) -> dict[str, int]:
+    """Write all files, take away those that are no longer wanted; return the chosen runs by state."""
     folder.mkdir(parents=True, exist_ok=True)
-    wanted = {"summary.json"}
-    for record in records:
-        wanted |= {f"{record.id}.json", f"{record.id}.csv"}
-        write_json(folder / f"{record.id}.json", record.model_dump())
-        text = table_csv(record)
-        write_atomically(folder / f"{record.id}.csv", lambda stream, text=text: stream.write(text))
-    for file in folder.iterdir():
-        if file.name not in wanted:
-            file.unlink()
+    records = evaluation.tables()
     summary = evaluation.summary(records)
-    write_json(folder / "summary.json", summary.model_dump())
-    runs = ", ".join(f"{count} {state}" for state, count in summary.runs.items())
-    typer.echo(f"reports/data: {len(records)} tables, runs: {runs or 'none'}", err=True)
+    papers = {paper.name: paper for paper in summary.papers}
+    texts = {f"{record.id}.csv": table_csv(record) for record in records}
+    jsons = {f"{record.id}.json": record.model_dump() for record in records} | {"summary.json": summary.model_dump()}
+    for record in records:
+        texts |= {f"{record.id}.{ending}": text for ending, text in downloads(record, papers[record.paper], summary.scale).items()}
+    for name, (data, text) in evaluation.figures().items():
+        jsons |= {f"{name}.figure.json": data.model_dump()}
+        texts |= {f"{name}.figure.csv": text}
+    for name, text in texts.items():
+        write_atomically(folder / name, lambda stream, text=text: stream.write(text))
+    for name, record in jsons.items():
+        write_json(folder / name, record)
+    wanted = set(texts) | set(jsons)
+    for file in folder.iterdir():
+        if file.name not in wanted | {MANIFEST}:
+            file.unlink()
+    write_json(folder / MANIFEST, manifest(folder, summary, wanted))
+    return summary.runs

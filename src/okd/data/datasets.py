@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from okd.data import arrays
+from okd.data import arrays, images
 from okd.data.arrays import DataError, Manifest, Split, channel_statistics, manifest_file
 from okd.data.cifar import CIFAR10, CIFAR100
 from okd.data.digits import DIGITS
@@ -31,6 +31,7 @@ class Origin:
     border: int = 0  # pixels that we added on every side
 
 
+OWN = Origin(source="a folder of images that the user supplies", licence="the user knows", forms=(), content={})
 ORIGINS: Mapping[str, Origin] = {
     "digits": Origin(
         source="scikit-learn load_digits: test set of the UCI ML hand-written digits, E. Alpaydin and C. Kaynak, 1998",
@@ -82,6 +83,12 @@ ORIGINS: Mapping[str, Origin] = {
         forms=SVHN_EXTRA,
         content={},
     ),
+    "imagenet": Origin(
+        source="https://www.image-net.org: O. Russakovsky et al., ImageNet Large Scale Visual Recognition Challenge, 2012; user's copy",
+        licence="non-commercial research and education only; must be asked for",
+        forms=(),
+        content={},
+    ),
 }
 
 
@@ -90,16 +97,18 @@ def fetch(name: str, root: Path, settings: DataSettings = OFFICIAL, say: Say = l
 
     Idempotent. Raises DataError where the bytes are not the official ones, or not those of a manifest that is there already.
     """
-    if name not in ORIGINS:
-        raise DataError(unknown("data set", name, ORIGINS))
+    known = catalog().datasets
+    if name not in known:
+        raise DataError(unknown("data set", name, known))
     folder, file = root / "data" / name, manifest_file(root, name)
+    ready, prepare, check = _STEPS[known[name].layout]
     folder.parent.mkdir(exist_ok=True)
     with one_at_a_time(root / "scratch" / f"fetch-{name}.lock", lambda: say(f"another process is fetching {name}; waiting")):
         done = "checked"
-        if not (file.exists() and arrays.complete(folder)):
-            _prepare(name, root, settings, say)
+        if not (file.exists() and ready(folder)):
+            prepare(name, root, settings, say)
             done = "prepared"
-        manifest = read_arrays(name, root)[0]
+        manifest = check(name, root, settings)
         require_accepted(manifest, settings)
         write_atomically(folder / "READY", lambda stream: stream.write(hashlib.sha256(file.read_bytes()).hexdigest() + "\n"))
     return f"data/{name}: {done}{'' if manifest.verified else ', but not verified to be the official data'}"
@@ -113,11 +122,50 @@ def _prepare(name: str, root: Path, settings: DataSettings, say: Say) -> None:
     splits = copy.read()
     fresh = describe(name, splits, official=copy.official, known=known)
     require_accepted(fresh, settings)
-    if known is not None and fresh != known:
-        raise DataError(f"data/{name}: what was prepared is not what data/{file.name} describes; nothing was written")
+    _require_equal(fresh, known)
     arrays.write(root / "data" / name, splits)
     if known is None:
         write_atomically(file, lambda stream: stream.write(fresh.to_json()))
+
+
+def _prepare_images(name: str, root: Path, settings: DataSettings, say: Say) -> None:
+    """Write the lists of files, and the manifest where there is none."""
+    file, entry, origin = manifest_file(root, name), catalog().datasets[name], ORIGINS.get(name, OWN)
+    known = Manifest.read(file) if file.exists() else None
+    listings, facts = images.describe(entry, images.supplied_folder(name, root, settings), say)
+    fresh = Manifest(
+        name=name,
+        revision=entry.revision or 0,
+        classes=entry.classes,
+        shape=[3, entry.size, entry.size],
+        mean=[],
+        std=[],
+        source=origin.source,
+        licence=origin.licence,
+        splits=facts,
+    )
+    _require_equal(fresh, known)
+    images.write(root / "data" / name, listings.items())
+    if known is None:
+        write_atomically(file, lambda stream: stream.write(fresh.to_json()))
+
+
+def _require_equal(fresh: Manifest, known: Manifest | None) -> None:
+    if known is not None and fresh != known:
+        raise DataError(f"data/{fresh.name}: what was prepared is not what data/{fresh.name}.manifest.json describes; nothing was written")
+
+
+def _check_arrays(name: str, root: Path, settings: DataSettings) -> Manifest:
+    return read_arrays(name, root)[0]
+
+
+def _check_images(name: str, root: Path, settings: DataSettings) -> Manifest:
+    manifest, listings = images.load(name, root)
+    images.check_sizes(listings.values(), images.supplied_folder(name, root, settings))
+    return manifest
+
+
+_STEPS = {"arrays": (arrays.complete, _prepare, _check_arrays), "images": (images.complete, _prepare_images, _check_images)}
 
 
 def describe(name: str, splits: Mapping[str, Split], *, official: bool, known: Manifest | None = None) -> Manifest:

@@ -1,15 +1,25 @@
 """A data set on a device, as batches: shuffled and augmented, or in order and as it is."""
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from okd.data.arrays import Split
+from okd.data import images
+from okd.data.arrays import SPLITS, DataError, Manifest, Split
 from okd.data.augmentation import Stream, crop_and_flip, draw, generator
 from okd.data.batch import Batch
-from okd.plan.run import RunRecipe
+from okd.data.datasets import read_arrays
+from okd.plan.catalog import catalog
+from okd.plan.run import Run, RunRecipe
+from okd.plan.settings import open_project
+from okd.plan.supplied import content_key
+
+if TYPE_CHECKING:
+    from okd.data.stream import StreamedData
 
 EVALUATION_BATCH = 1000
 
@@ -70,6 +80,23 @@ class Data:
     def _on_device(self, split: Split) -> tuple[Tensor, Tensor]:
         images = torch.from_numpy(np.array(split.images)).to(self.device)
         return images, torch.from_numpy(split.labels.astype(np.int64)).to(self.device)
+
+
+def feed_for(run: Run, root: Path, *, device: torch.device, num_held_out: int) -> "tuple[Manifest, Data | StreamedData]":
+    """A run's data and what describes them. Raises DataError where a byte is not what it was when they were described."""
+    name = run.dataset.name
+    if catalog().datasets[name].layout == "arrays":
+        manifest, splits = read_arrays(name, root)
+        return manifest, Data(splits, run.recipe, seed=run.seed, device=device, num_held_out=num_held_out)
+    from okd.data.stream import StreamedData
+
+    manifest, listings = images.load(name, root)
+    if run.data != content_key(manifest.splits[split].sha256 for split in SPLITS):
+        raise DataError(f"{run.id} was planned with other images than data/{name}.manifest.json describes: run `okd plan`")
+    folder = images.supplied_folder(name, root, open_project(root).settings.data)
+    images.check_sizes(listings.values(), folder)
+    size = manifest.shape[1]
+    return manifest, StreamedData(listings, folder, run.recipe, size=size, seed=run.seed, device=device, num_held_out=num_held_out)
 
 
 def held_out_indices(labels: np.ndarray, count: int) -> np.ndarray:

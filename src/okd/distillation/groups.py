@@ -60,12 +60,15 @@ class BranchBased(Group):
     """One trunk and M branches, or a tree: at every fork the gradients of the children are summed, or averaged.
 
     Built from M networks of one architecture, each initialised by itself; the first one of a fork gives the trunk, all give branches.
+    `at` says where they part, unless `fork` describes a tree.
     """
 
-    def __init__(self, networks: Sequence[Network], *, fork: Fork | None = None, trunk_gradient: TrunkGradient = "sum") -> None:
+    def __init__(
+        self, networks: Sequence[Network], *, at: int = -1, fork: Fork | None = None, trunk_gradient: TrunkGradient = "sum"
+    ) -> None:
         super().__init__()
         self.size = len(networks)
-        self.tree = _Fork(networks, fork or ((-1, self.size),), trunk_gradient)
+        self.tree = _Fork(networks, fork or ((at, self.size),), trunk_gradient)
 
     def forward(self, images: Tensor) -> Outputs:
         assert len(images) == 1, "branches share the trunk and with it the view"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
-from okd.distillation.groups import BranchBased, Fork, Group, NetworkBased
+from okd.distillation.groups import BranchBased, Group, NetworkBased
 from okd.distillation.losses import Divergence, distillation, naive_distillation
 from okd.distillation.schedules import ByPhase, Constant, Phases, RampUp, Schedule
 from okd.distillation.teachers.attention import attention as peer_attention
@@ -35,7 +35,11 @@ class Method:
     keep: Literal["last", "each_cycle"] = "last"  # a snapshot, too, where each cycle of the learning rate ends
 
 
-GROUPS: Mapping[str, Callable[[Sequence[Network]], Group]] = {"branch": BranchBased, "network": NetworkBased}
+STARTS = {"stage": -1, "head": 0}  # where branches start
+
+
+def group_of(setting: str, branches: str) -> Callable[[Sequence[Network]], Group]:
+    return partial(BranchBased, at=STARTS[branches]) if setting == "branch" else NetworkBased
 
 
 def baseline(*, students: int, epochs: int) -> Method:
@@ -46,8 +50,8 @@ def snapshot(*, students: int, epochs: int) -> Method:
     return Method(keep="each_cycle")
 
 
-def ind(*, students: int, epochs: int) -> Method:
-    return Method(group=BranchBased)
+def ind(*, students: int, epochs: int, branches: str) -> Method:
+    return Method(group=group_of("branch", branches))
 
 
 def kd(*, students: int, epochs: int, temperature: float, alpha: float, weights: str) -> Method:
@@ -59,17 +63,37 @@ def dml(*, students: int, epochs: int, temperature: float, mixture: Any, target:
     return Method(teacher=peers(temperature, mix=mixture, detach=target == "detached"), soft=Constant(temperature**2))
 
 
-def cl_ilr(*, students: int, epochs: int, temperature: float, ramp_up: int, target: str, fork: Fork | None = None) -> Method:
+def cl_ilr(*, students: int, epochs: int, temperature: float, ramp_up: int, target: str, branches: str) -> Method:
+    return collaborative(temperature, ramp_up, target, at=STARTS[branches])
+
+
+def clnn(*, students: int, epochs: int, temperature: float, ramp_up: int, target: str) -> Method:
+    return collaborative(temperature, ramp_up, target, fork=((-2, 2), (-1, 2)))
+
+
+def collaborative(temperature: float, ramp_up: int, target: str, **place: Any) -> Method:
+    """Branches, or a tree of them, that teach each other by the mean of the others' logits."""
     return Method(
-        group=partial(BranchBased, fork=fork, trunk_gradient="mean"),
+        group=partial(BranchBased, trunk_gradient="mean", **place),
         teacher=peers(temperature, mix="logits", detach=target == "detached"),
         soft=RampUp(ramp_up, temperature**2),
     )
 
 
-def one(*, students: int, epochs: int, setting: str, temperature: float, ramp_up: int, target: str, gate: Any, weight: float) -> Method:
+def one(
+    *,
+    students: int,
+    epochs: int,
+    setting: str,
+    temperature: float,
+    ramp_up: int,
+    target: str,
+    gate: Any,
+    weight: float,
+    branches: str,
+) -> Method:
     return Method(
-        group=GROUPS[setting],
+        group=group_of(setting, branches),
         teacher=gated(temperature, kind=gate, detach=target == "detached"),
         soft=RampUp(ramp_up, weight * temperature**2),
     )
@@ -87,10 +111,11 @@ def okddip(
     first_level: Any,
     levels: int,
     target: Any,
+    branches: str,
 ) -> Method:
     leader = levels == 2
     return Method(
-        group=GROUPS[setting],
+        group=group_of(setting, branches),
         teacher=peer_attention(temperature, mix=mixture, weights=attention, first_level=first_level, leader=leader, target=target),
         soft=RampUp(ramp_up, temperature**2),
         leader=leader,
@@ -135,7 +160,7 @@ METHODS: Mapping[str, Callable[..., Method]] = {
     "kd": kd,
     "dml": dml,
     "cl-ilr": cl_ilr,
-    "clnn": partial(cl_ilr, fork=((-2, 2), (-1, 2))),
+    "clnn": clnn,
     "one": one,
     "okddip": okddip,
     "kdcl-naive": partial(kdcl, naive),

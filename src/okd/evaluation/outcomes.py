@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from okd.evaluation.evidence import NotInEvidence, history_rows, read_evidence, stale_evidence
 from okd.evaluation.records import RunRecord
 from okd.evaluation.scores import Predictions, percent_wrong, statistic
 from okd.plan.paper import Cell
@@ -19,48 +20,79 @@ class Outcome:
     run: Run
     record: RunRecord
     result: dict[str, Any] | None  # result.json of a finished or diverged run
+    evidence: dict[str, Any] | None = None  # where the result itself is not on this machine
 
 
-def outcome(root: Path, run: Run) -> Outcome:
+def outcome(root: Path, run: Run, *, local: bool = True) -> Outcome:
+    """A run's result here, else its evidence, else what is known about it; with `local` off only evidence counts."""
     places = Places(root, run)
-    result = read_json(places.result / "result.json") if places.finished() else None
+    result = read_json(places.result / "result.json") if local and places.finished() else None
+    evidence = None
+    if result is None or result.get("key") != run.key:
+        evidence = read_evidence(root, run)
+        result = evidence["result"] if evidence else None
     base = {"id": run.id, "key": run.key, "seed": run.seed, "command": f"dvc repro train@{run.id}"}
-    if result is not None and result.get("key") == run.key:
-        where = result["diverged"]
+    if result is None:
+        state, detail = _unfinished(places) if local else ("not run", "")
+        if state == "not run" and (why := stale_evidence(root, run)):
+            state, detail = "stale", why
+        return Outcome(run, RunRecord(**base, state=state, detail=detail), None)
+    try:
+        return Outcome(run, RunRecord(**base, **_finished(result), from_evidence=evidence is not None), result, evidence)
+    except (KeyError, TypeError, ValueError):  # another format, or not a result at all
         return Outcome(
-            run,
-            RunRecord(
-                **base,
-                state=result["status"],
-                detail=f"{where['term']} was not finite at step {where['step']} (epoch {where['epoch']})" if where else "",
-                epochs=result["epochs"],
-                seconds=result["seconds"],
-                device=result["device"],
-                weights_sha256=result["sha256"]["weights.safetensors"],
-                resumes=result["resumes"],
-            ),
-            result,
+            run, RunRecord(**base, state="failed", detail="result.json is damaged or of another version: see `okd verify`"), None
         )
-    state, detail = _unfinished(places)
-    return Outcome(run, RunRecord(**base, state=state, detail=detail), None)
+
+
+def _finished(result: dict[str, Any]) -> dict[str, Any]:
+    where = result["diverged"]
+    return {
+        "state": {"done": "done", "diverged": "diverged"}[result["status"]],
+        "detail": f"{where['term']} was not finite at step {where['step']} (epoch {where['epoch']})" if where else "",
+        "epochs": result["epochs"],
+        "seconds": result["seconds"],
+        "device": result["device"],
+        "weights_sha256": result["sha256"]["weights.safetensors"],
+        "data_sha256": result["data"],
+        "resumes": result["resumes"],
+    }
 
 
 def _unfinished(places: Places) -> tuple[str, str]:
     if failure := read_json(places.failure):
-        return "failed", str(failure.get("error", "")).splitlines()[0]
+        return "failed", str(failure.get("error") or "no reason was written").splitlines()[0]
     progress = read_json(places.progress)
     if progress and time.time() - float(progress.get("updated", 0)) < FRESH_S:
-        return "running", f"epoch {progress['epoch']} of {progress['epochs']}"
+        return "running", f"epoch {progress.get('epoch')} of {progress.get('epochs')}"
     stored = places.stored_key()
     if stored is not None and stored != places.run.key:
         return "stale", f"there is a result of another spec ({stored}); the plan now says {places.run.key}"
     return "not run", ""
 
 
+def statistic_name(cell: Cell, replicate: list[Outcome]) -> str:
+    """The name under which a replicate's value is kept; of several joined runs also by their bytes."""
+    name = f"{cell.statistic}.{cell.mix}.{cell.top}.{cell.student}"
+    return name if len(replicate) == 1 else f"{name}@{_digests(replicate)}"
+
+
+def _digests(replicate: list[Outcome]) -> str:
+    return "-".join(one.result["sha256"]["predictions.npz"][:16] for one in replicate if one.result)
+
+
 def value_of(root: Path, cell: Cell, replicate: list[Outcome]) -> float:
-    """The cell's statistic of one finished replicate: errors in percent, cached by the bytes of the predictions."""
+    """The cell's statistic of one finished replicate: errors in percent, cached by the bytes of the predictions.
+
+    Raises NotInEvidence where evidence has to do and does not hold it.
+    """
     assert all(one.result is not None for one in replicate)
-    digests = "-".join(one.result["sha256"]["predictions.npz"][:16] for one in replicate if one.result)
+    if kept := [one.evidence for one in replicate if one.evidence]:
+        values = [record["statistics"] for record in kept if statistic_name(cell, replicate) in record["statistics"]]
+        if not values:
+            raise NotInEvidence(f"the evidence of {replicate[0].run.id} does not hold {cell.statistic}")
+        return float(values[0][statistic_name(cell, replicate)])
+    digests = _digests(replicate)
     name = f"{cell.statistic}.{cell.mix}.{cell.top}.{cell.student}"
     file = root / "scratch" / "scores" / f"{replicate[0].run.id}.{len(replicate)}.json"
     cache = read_json(file) or {}
@@ -86,3 +118,13 @@ def best_epoch_of(cell: Cell, one: Outcome) -> float | None:
     if not rows or any(row not in best for row in rows):
         return None
     return sum(percent_wrong(best[row]["correct"], total) for row in rows) / len(rows)
+
+
+def history_of(root: Path, one: Outcome) -> list[dict[str, str]]:
+    """history.csv of a finished run, a map an epoch; nothing where it cannot be read."""
+    if one.evidence:
+        return history_rows("\n".join(one.evidence.get("history", [])))
+    try:
+        return history_rows((Places(root, one.run).result / "history.csv").read_text(encoding="utf-8"))
+    except OSError:
+        return []

@@ -41,10 +41,12 @@ class Predictions:
 
     def error(self, row: str, top: int = 1) -> float:
         """Percent of wrong answers, from integer counts of the classes that were best in fp32."""
+        return percent_wrong(self.correct(row, top), len(self.labels))
+
+    def correct(self, row: str, top: int = 1) -> int:
         if row not in self.arrays:
             raise ValueError(f"no row '{row}' in these predictions (rows: {', '.join(self.rows)})")
-        hits = (self.arrays[f"{row}_top5"][:, :top] == self.labels[:, None]).any(axis=1).sum()
-        return percent_wrong(int(hits), len(self.labels))
+        return int((self.arrays[f"{row}_top5"][:, :top] == self.labels[:, None]).any(axis=1).sum())
 
 
 def _number(row: str) -> int:

@@ -7,10 +7,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean, stdev
 
+from okd.evaluation.configuration import configuration, recipe_of
 from okd.evaluation.costs import as_printed, cost_value
+from okd.evaluation.evidence import NotInEvidence
+from okd.evaluation.figuredata import figure_data
 from okd.evaluation.judgement import judged, read_margins
 from okd.evaluation.outcomes import Outcome, best_epoch_of, outcome, value_of
-from okd.evaluation.records import CellRecord, Measured, PaperRecord, RemarkRecord, Summary, TableRecord
+from okd.evaluation.records import (
+    CellRecord,
+    Citation,
+    Configuration,
+    FigureData,
+    Measured,
+    PaperRecord,
+    RemarkRecord,
+    Summary,
+    TableRecord,
+)
 from okd.plan.catalog import catalog
 from okd.plan.paper import COSTS, Cell, PaperFile
 from okd.plan.planner import Plan, PlannedCell
@@ -21,10 +34,14 @@ ERRORS = ("student", "best_student", "leader", "teacher", "ensemble")
 class Evaluation:
     """A plan and what has become of its runs."""
 
-    def __init__(self, root: Path, plan: Plan, *, reproduce: Sequence[str]) -> None:
-        self.root, self.plan, self.reproduce = root, plan, list(reproduce)
-        self.outcomes: Mapping[str, Outcome] = {run.id: outcome(root, run) for run in plan.runs.values()}
+    def __init__(
+        self, root: Path, plan: Plan, *, reproduce: Sequence[str], paper_plan: Plan | None = None, evidence_only: bool = False
+    ) -> None:
+        self.root, self.plan, self.reproduce, self.evidence_only = root, plan, list(reproduce), evidence_only
+        self.outcomes: Mapping[str, Outcome] = {run.id: outcome(root, run, local=not evidence_only) for run in plan.runs.values()}
         self.by_address = {cell.address: cell for cell in plan.cells}
+        self.paper_plan = paper_plan or plan  # the same cells at scale paper, to say how the runs differ from it
+        self.paper_runs = {cell.address: cell.runs[0] for cell in self.paper_plan.cells if cell.runs}
 
     def tables(self) -> list[TableRecord]:
         margins = self._margins()
@@ -67,16 +84,34 @@ class Evaluation:
             states=dict(sorted(Counter(cell.state for table in tables for cell in table.cells).items())),
             runs=dict(sorted(Counter(one.record.state for one in done).items())),
             data=sorted(hashes),
+            margins=read_margins(self.root),
+            evidence_only=self.evidence_only,
         )
+
+    def figures(self) -> dict[str, tuple[FigureData, str]]:
+        """By table, what figures show beyond the table's cells, and all of it as CSV."""
+        found = {}
+        for table in (table for paper in self.plan.papers.values() for table in paper.tables if table.draw in ("curves", "soft-labels")):
+            cells = [cell for cell in self.plan.cells if cell.placed.table.id == table.id and not cell.reason]
+            if data := figure_data(self.root, table, [(cell, self._finished(cell)) for cell in cells]):
+                found[table.id] = data
+        return found
+
+    def _finished(self, planned: PlannedCell) -> list[list[Outcome]]:
+        replicates = [[self.outcomes[run] for run in replicate] for replicate in planned.replicates]
+        return [replicate for replicate in replicates if all(one.record.state == "done" for one in replicate)]
 
     def cell(self, planned: PlannedCell) -> CellRecord:
         cell, published = planned.placed.cell, planned.placed.published
         replicates = [[self.outcomes[run] for run in replicate] for replicate in planned.replicates]
-        finished = [index for index, replicate in enumerate(replicates) if all(one.record.state == "done" for one in replicate)]
+        done = [index for index, replicate in enumerate(replicates) if all(one.record.state == "done" for one in replicate)]
+        finished = [index for index in done if self._holds(planned, index)] if cell else []
         ours = best = None
         if cell is not None and not planned.reason:
             ours, best = self._measure(planned, cell, finished)
         state, detail = self._state(planned, replicates, len(finished))
+        if len(finished) < len(done) and not detail:
+            detail = "the evidence of its runs does not hold this statistic"
         return CellRecord(
             address=planned.address,
             row=planned.placed.row,
@@ -93,7 +128,21 @@ class Evaluation:
             published_spread=published.spread if published else None,
             decimals=published.decimals if published else 2,
             runs=[self.outcomes[run].record for run in planned.runs],
+            seeds=[replicates[index][0].run.seed for index in finished],
+            configuration=self._configuration(planned, cell) if cell and planned.runs else None,
         )
+
+    def _configuration(self, planned: PlannedCell, cell: Cell) -> Configuration:
+        at_paper = self.paper_plan.runs.get(self.paper_runs.get(planned.address, ""))
+        return configuration(self.plan.runs[planned.runs[0]], at_paper, cell)
+
+    def _holds(self, planned: PlannedCell, index: int) -> bool:
+        """Whether the statistic of a finished replicate can be had: evidence holds only what cells asked for when it was written."""
+        try:
+            self._value(planned, planned.placed.cell, index) if planned.placed.cell else None
+        except NotInEvidence:
+            return False
+        return True
 
     def _measure(self, planned: PlannedCell, cell: Cell, finished: list[int]) -> tuple[Measured | None, Measured | None]:
         if cell.statistic in COSTS and cell.difference is None:
@@ -129,6 +178,10 @@ class Evaluation:
         states = Counter(record.state for record in records)
         if states["diverged"]:
             return "diverged", f"{states['diverged']} of {len(records)} runs: {_first(records, 'diverged')}"
+        if finished and not all(
+            one.result is None or one.result.get("data_verified", True) for replicate in replicates for one in replicate
+        ):
+            return "data not verified", "trained on data whose checksum differs: never judged"
         if finished == len(replicates):
             return ("reduced", f"scale {self.plan.scale}: not a result") if self.plan.scale != "paper" else ("measured", "")
         for state in ("failed", "running"):
@@ -168,6 +221,8 @@ def _paper(name: str, paper: PaperFile) -> PaperRecord:
         title=paper.title,
         source=". ".join(part for part in where if part),
         tables=[table.id for table in paper.tables],
+        citation=Citation(authors=source.authors, venue=source.venue, arxiv=source.arxiv, doi=source.doi, code=source.code),
+        recipe=recipe_of(paper),
         **remarks,
     )
 

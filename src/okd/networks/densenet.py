@@ -47,7 +47,10 @@ Layer = type[PlainLayer] | type[BottleneckLayer]
 
 
 def densenet(classes: int, *, depth: int, growth: int, stem: int, layer: Layer = BottleneckLayer, compression: int = 2) -> Network:
-    """`depth` layers in each of three blocks; a transition belongs to the block before it, the last BatchNorm and ReLU to the third."""
+    """`depth` layers in each of three blocks; a transition belongs to the block before it, the last BatchNorm and ReLU to the pooling.
+
+    So branches that start before the third block have their own, and branches that start behind it share one, as in OKDDip's code.
+    """
     width = stem
     stages: list[nn.Module] = [conv3x3(3, width)]
     for number in range(3):
@@ -56,11 +59,9 @@ def densenet(classes: int, *, depth: int, growth: int, stem: int, layer: Layer =
         if number < 2:
             layers += transition(width, width // compression)
             width //= compression
-        else:
-            layers += [nn.BatchNorm2d(width), nn.ReLU()]
         stages.append(nn.Sequential(*layers))
     classifier = nn.Linear(width, classes)
-    network = Network(stages, GlobalAverage(), classifier)
+    network = Network(stages, nn.Sequential(nn.BatchNorm2d(width), nn.ReLU(), GlobalAverage()), classifier)
     kaiming(network, fan="fan_in")
     nn.init.zeros_(classifier.bias)
     return network

@@ -30,12 +30,13 @@ class Network(nn.Module):
     def split(self, at: int = -1) -> tuple[nn.Sequential, "Network"]:
         """Return the stages before `at` and the Network of those from `at` on; both share their parameters with this one.
 
-        Raises ValueError unless stages stand on both sides.
+        `at` counts from the end; 0 leaves pooling and classifier to the branch. Raises ValueError where nothing is left for the trunk.
         """
-        if not 0 < at % len(self.stages) < len(self.stages) or abs(at) > len(self.stages):
+        cut = len(self.stages) + at
+        if at > 0 or cut < 1:
             raise ValueError(f"cannot split {len(self.stages)} stages at {at}")
         stages = list(self.stages)
-        return nn.Sequential(*stages[:at]), Network(stages[at:], self.pool, self.classifier)
+        return nn.Sequential(*stages[:cut]), Network(stages[cut:], self.pool, self.classifier)
 
     def behind(self, trunk: Iterable[nn.Module]) -> "Network":
         """The ordinary network that runs the trunk's stages first: a branch made deployable."""

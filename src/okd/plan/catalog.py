@@ -88,7 +88,8 @@ class MethodEntry(Entry):
         """Where its branches part, [stage, children] each; empty where it has none."""
         if self.group_kind(options) != "branches":
             return []
-        return self.fork or [[-1, int(options["students"])]]
+        at = 0 if options.get("branches") == "head" else -1
+        return self.fork or [[at, int(options["students"])]]
 
     def has_leader(self, options: Mapping[str, Value]) -> bool:
         return self.leader is not None and all(options[name] == value for name, value in self.leader.items())
@@ -121,6 +122,7 @@ class DatasetEntry(Entry):
     train: int
     test: int
     size: int
+    layout: Literal["arrays", "images"] = "arrays"  # images: a folder of image files that the user supplies
     normalisation: Normalisation | None = None
     augmentation: Augmentation | None = None
 

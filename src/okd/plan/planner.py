@@ -11,8 +11,9 @@ from okd.plan.resolve import Resolver
 from okd.plan.run import Run
 from okd.plan.settings import Project
 from okd.plan.source import Fault, Faults, collect
+from okd.plan.supplied import supplied
 
-NOT_RUN, BLANK, NOT_BUILT = "not run", "paper blank", "not built yet"
+NOT_RUN, BLANK, NOT_BUILT, NO_DATA = "not run", "paper blank", "not built yet", "data not available"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +22,7 @@ class PlannedCell:
 
     placed: PlacedCell
     replicates: tuple[tuple[str, ...], ...] = ()
-    reason: str = ""  # why there are no runs: one of the three words above, then what is missing
+    reason: str = ""  # why there are no runs: one of the words above, then what is missing
 
     @property
     def address(self) -> str:
@@ -63,6 +64,7 @@ def make_plan(project: Project, *, scale: str | None = None, targets: Iterable[s
             scales=read_scales(project.root),
             papers=papers,
             catalog=known,
+            supplied=supplied(project.root, known),
         ),
         settings.seeds,
     )
@@ -101,6 +103,8 @@ class _Expander:
             return PlannedCell(placed=placed)
         if self.resolver.demo and not any(matches(target, placed) for target in self.resolver.scales.demo.cells):
             return PlannedCell(placed=placed, reason=NOT_RUN)
+        if name := self.resolver.unsupplied(cell):
+            return PlannedCell(placed=placed, reason=f"{NO_DATA}: set data.folder in params.yaml and run `okd fetch {name}`, then `okd plan`")
         joined = cell.join or 1
         return PlannedCell(
             placed=placed,

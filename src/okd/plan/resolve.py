@@ -20,6 +20,7 @@ class Resolver:
     scales: ScaleFile
     papers: Mapping[str, PaperFile]
     catalog: Catalog
+    supplied: Mapping[str, str]  # content keys of the images that the user has supplied, by data set
 
     @property
     def demo(self) -> bool:
@@ -38,6 +39,11 @@ class Resolver:
         things += [("data set", self.dataset(cell), known.datasets[self.dataset(cell)])]
         things += [("numerics", self.numerics, known.numerics[self.numerics])]
         return next((f"{kind} {name}" for kind, name, entry in things if not entry.built), "")
+
+    def unsupplied(self, cell: Cell) -> str:
+        """The data set that the user must supply first; else nothing."""
+        name = self.dataset(cell)
+        return name if self.catalog.datasets[name].layout == "images" and name not in self.supplied else ""
 
     def dataset(self, cell: Cell) -> str:
         return self.scales.demo.dataset if self.demo else str(cell.dataset)
@@ -90,6 +96,7 @@ class Resolver:
             seed=seed,
             teacher=teacher.id if teacher else None,
             teacher_key=teacher.key if teacher else None,
+            data=self.supplied.get(dataset),
             neutral_options=frozenset(set(options) - set(method.without_neutral(options))),
         )
 

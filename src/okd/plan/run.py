@@ -61,6 +61,7 @@ class Run:
     seed: int
     teacher: str | None = None  # id of the run that teaches this one
     teacher_key: str | None = None
+    data: str | None = None  # the content key of images that the user supplies
     neutral_options: frozenset[str] = field(default=frozenset(), repr=False)  # options that stand at their neutral value
 
     @property
@@ -81,7 +82,7 @@ class Run:
             "training": self.training,
             "seed": self.seed,
         }
-        return spec | ({"teacher": self.teacher_key} if self.teacher_key else {})
+        return spec | ({"teacher": self.teacher_key} if self.teacher_key else {}) | ({"data": self.data} if self.data else {})
 
     @property
     def key(self) -> str:
@@ -91,6 +92,8 @@ class Run:
         """The text of plan/runs/<id>.json: the run as `okd train` reads it, one field a line."""
         record = asdict(self)
         record["neutral_options"] = sorted(self.neutral_options)
+        if self.data is None:
+            del record["data"]  # a new field touches no file that does not need it: engines would see it
         return json.dumps({"key": self.key} | record, indent=1, allow_nan=False) + "\n"
 
     @staticmethod

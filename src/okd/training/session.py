@@ -9,8 +9,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from okd.data.datasets import read_arrays
-from okd.data.feed import Data
+from okd.data.feed import feed_for
 from okd.distillation.groups import Group
 from okd.distillation.methods import Method, method
 from okd.distillation.schedules import Schedule, cycle_length, learning_rate
@@ -51,9 +50,8 @@ class Session:
     def __init__(self, run: Run, root: Path, device: torch.device) -> None:
         numerics.apply(run.numerics.name, device)
         self.run, self.device = run, device
-        self.manifest, splits = read_arrays(run.dataset.name, root)
         self.method: Method = method(run.method.name, run.method.options, epochs=run.recipe.epochs)
-        self.data = Data(splits, run.recipe, seed=run.seed, device=device, num_held_out=self.method.held_out)
+        self.manifest, self.data = feed_for(run, root, device=device, num_held_out=self.method.held_out)
         self.group: Group = self.method.group(students_of(run)).to(device)
         self.teacher: Teacher = self._teacher(root).to(device)
         self.optimizer = optimizer_for(self.group, self.teacher, run)

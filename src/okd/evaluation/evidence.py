@@ -1,0 +1,75 @@
+"""Evidence: a small committed record of a real run, from which its cells can be shown without the run's files."""
+
+import csv
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from okd.evaluation.scores import Predictions
+from okd.plan.run import Run
+from okd.plan.store import read_json
+
+VERSION = 1
+
+
+class NotInEvidence(ValueError):
+    """A statistic that was not needed when the evidence was written."""
+
+
+def evidence_file(root: Path, run: Run) -> Path:
+    return root / "reports" / "evidence" / f"{run.id}.{run.key}.json"
+
+
+def evidence_record(run: Run, result: Mapping[str, Any], history: str, predictions: Predictions, statistics: dict[str, float]) -> dict:
+    """What `okd evidence` writes: spec, result, integer counts of every row, the statistics that cells ask for, the history."""
+    correct = {row: {f"top{top}": predictions.correct(row, top) for top in (1, 5)} for row in predictions.rows}
+    return {
+        "version": VERSION,
+        "id": run.id,
+        "key": run.key,
+        "spec": run.spec,
+        "result": dict(result),
+        "images": len(predictions.labels),
+        "correct": correct if result["status"] == "done" else {},
+        "statistics": dict(sorted(statistics.items())),
+        "history": history.splitlines(),
+    }
+
+
+def read_evidence(root: Path, run: Run) -> dict[str, Any] | None:
+    """The evidence of just this run: id, key and the spec behind the key; None where there is none or it is damaged."""
+    record = read_json(evidence_file(root, run))
+    if record is None or record.get("version") != VERSION or record.get("spec") != run.spec or record.get("key") != run.key:
+        return None
+    return record if isinstance(record.get("result"), dict) and record["result"].get("key") == run.key else None
+
+
+def stale_evidence(root: Path, run: Run) -> str:
+    """Why the evidence that bears this run's id is not used; nothing where there is none."""
+    for file in sorted((root / "reports" / "evidence").glob(f"{run.id}.{'[0-9a-f]' * 12}.json")):
+        spec = (read_json(file) or {}).get("spec")
+        if not isinstance(spec, dict):
+            return f"the evidence {file.name} is damaged"
+        if file != evidence_file(root, run):
+            return f"evidence of another spec: {', '.join(_differences(spec, run.spec)) or 'its key differs'}"
+    return ""
+
+
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """In words: "training revision 3, now 5"; "recipe: epochs 200, now 300"."""
+    lines = []
+    for name in sorted(set(old) | set(new)):
+        was, now = old.get(name), new.get(name)
+        if was == now:
+            continue
+        if isinstance(was, Mapping) and isinstance(now, Mapping):
+            lines += [f"{name} {line}" for line in _differences(was, now)]
+        else:
+            word = "training revision" if name == "training" else name
+            lines.append(f"{word} {was}, now {now}")
+    return lines
+
+
+def history_rows(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))

@@ -1,0 +1,104 @@
+"""What the page says about the whole: counts, runs that need attention, the checklist."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from okd.evaluation.records import CellRecord, FigureData, PaperRecord, RunRecord, Summary, TableRecord
+from okd.report.states import ATTENTION, JUDGED, STATES
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contents:
+    """Everything that the report is made of, as read from reports/data/."""
+
+    summary: Summary
+    tables: list[TableRecord]
+    figure_data: dict[str, FigureData]  # by table, where there is more to draw than its cells
+    claims: dict[str, Any] | None = None  # claims.json, where it is there
+    data: str | None = "data"  # the folder as seen from the page; None where the page stands alone
+
+    @cached_property
+    def cells(self) -> list[CellRecord]:
+        return [cell for table in self.tables for cell in table.cells]
+
+    @cached_property
+    def by_paper(self) -> dict[str, list[TableRecord]]:
+        return {paper.name: [table for table in self.tables if table.id in paper.tables] for paper in self.summary.papers}
+
+    @cached_property
+    def runs(self) -> dict[str, tuple[RunRecord, list[CellRecord]]]:
+        """Every run behind a cell, by id, with the cells that it is behind."""
+        found: dict[str, tuple[RunRecord, list[CellRecord]]] = {}
+        for cell in self.cells:
+            for run in cell.runs:
+                found.setdefault(run.id, (run, []))[1].append(cell)
+        return dict(sorted(found.items()))
+
+    @cached_property
+    def to_look_at(self) -> list[tuple[RunRecord, list[CellRecord]]]:
+        return [(run, cells) for run, cells in self.runs.values() if run.state in ATTENTION]
+
+    @property
+    def judged(self) -> int:
+        return self.count(*JUDGED)
+
+    def count(self, *states: str) -> int:
+        return sum(self.summary.states.get(state, 0) for state in states)
+
+    @property
+    def done(self) -> int:
+        return self.summary.runs.get("done", 0) + self.summary.runs.get("diverged", 0)
+
+    @property
+    def planned(self) -> int:
+        return sum(self.summary.runs.values())
+
+    @property
+    def seconds(self) -> float:
+        return sum(run.seconds or 0.0 for run, _ in self.runs.values())
+
+    @property
+    def devices(self) -> list[str]:
+        return sorted({run.device for run, _ in self.runs.values() if run.device})
+
+    @property
+    def at_paper_recipe(self) -> int:
+        """Cells with a number of ours whose runs differ in nothing from the paper's."""
+        return sum(cell.configuration is not None and not cell.configuration.unlike_paper for cell in self.cells if cell.ours)
+
+    @property
+    def with_number(self) -> int:
+        return sum(cell.ours is not None and bool(cell.runs) for cell in self.cells)
+
+    @property
+    def evidence(self) -> int:
+        return sum(cell.from_evidence for cell in self.cells)
+
+    @property
+    def used_states(self) -> list[str]:
+        return [state for state in STATES if state in self.summary.states]
+
+    def remarks(self, kind: str) -> Iterable[tuple[PaperRecord, Any]]:
+        return ((paper, remark) for paper in self.summary.papers for remark in getattr(paper, kind))
+
+    @property
+    def heading(self) -> str:
+        """A count, by a fixed rule, and never an adjective."""
+        if self.judged:
+            return f"{self.count('matches')} of {self.judged} judged cells match"
+        return f"{self.done} of {self.planned} planned runs are done"
+
+    @property
+    def exceptions(self) -> list[str]:
+        """At most four clauses: what a reader must know before any number."""
+        clauses = [f"scale {self.summary.scale}: nothing here is judged"] if self.summary.scale != "paper" else []
+        clauses += [f"{count} cells {word}" for word in ("worse", "better") if (count := self.count(word))]
+        if count := self.count("undecided", "cannot be decided"):
+            clauses.append(f"{count} cells undecided")
+        if self.to_look_at:
+            clauses.append(f"{len(self.to_look_at)} runs need attention")
+        if self.evidence:
+            clauses.append(f"{self.evidence} cells from evidence")
+        return clauses[:4]

@@ -1,0 +1,80 @@
+"""Numbers and sentences as the page shows them."""
+
+from okd.evaluation.records import CellRecord, Measured
+from okd.report.states import STATES
+
+UNITS = {"error": "error, percent", "accuracy": "accuracy, percent", "points": "percentage points", "number": "as printed"}
+POINTS = {"error": "points of error", "accuracy": "points of accuracy"}
+
+
+def number(value: float | None, decimals: int) -> str:
+    return "" if value is None else f"{value:.{decimals}f}"
+
+
+def signed(value: float, decimals: int) -> str:
+    return f"{value:+.{decimals}f}".replace("-", "\N{MINUS SIGN}")
+
+
+def spread(measured: Measured, decimals: int) -> str:
+    return number(measured.mean, decimals) + ("" if measured.spread is None else f" ± {measured.spread:.{decimals}f}")
+
+
+def as_printed(text: str) -> str:
+    """The printed string with a real plus-minus sign."""
+    return text.replace("+-", "±")
+
+
+def header(columns: list[str]) -> list[tuple[str, list[str]]]:
+    """Neighbouring labels "A / x", "A / y" under their common head: [("A", ["x", "y"])]; a plain label stands alone: [("A", [])]."""
+    groups: list[tuple[str, list[str]]] = []
+    for label in columns:
+        head, _, rest = label.partition(" / ")
+        if rest and groups and groups[-1][0] == head and groups[-1][1]:
+            groups[-1][1].append(rest)
+        else:
+            groups.append((head, [rest] if rest else []))
+    return groups
+
+
+def hours(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    return f"{seconds / 3600:,.2f} h" if seconds >= 600 else f"{seconds:.0f} s"
+
+
+def anchor(address: str) -> str:
+    """An address as an element's id."""
+    return "cell-" + address.replace("/", "--")
+
+
+def look(state: str) -> str:
+    """A state as a class of the style sheet."""
+    return "s-" + state.replace(" ", "-")
+
+
+def sentence(cell: CellRecord) -> str:
+    """The verdict, or why there is none."""
+    if cell.verdict is None:
+        words = f"{cell.state[:1].upper()}{cell.state[1:]}: {STATES[cell.state][1]}."
+        return words if not cell.detail else f"{words[:-1]} ({cell.detail})."
+    verdict, decimals, n = cell.verdict, max(cell.decimals, 2), len(cell.seeds)
+    gap = f"Ours differs from the published value by {signed(verdict.difference, decimals)} {POINTS.get(cell.unit, 'points')}"
+    between = f"90 % interval {signed(verdict.low, decimals)} to {signed(verdict.high, decimals)}"
+    reason = {
+        "matches": f"lies inside ±{verdict.margin:g}, so the two match",
+        "worse": f"lies beyond ±{verdict.margin:g} on the wrong side, so ours is worse",
+        "better": f"lies beyond ±{verdict.margin:g} on the right side, so ours is better",
+        "undecided": f"crosses ±{verdict.margin:g}, so {n} seed{'s' if n != 1 else ''} cannot decide",
+        "cannot be decided": f"crosses ±{verdict.margin:g}, and so would that of any number of our seeds: the paper's own spread is too wide",
+    }[cell.state]
+    fragile = " Another reading of the paper's ± or of its number of runs gives another word." if verdict.fragile else ""
+    return f"{gap}; its {between} {reason}.{fragile}"
+
+
+def commands(cell: CellRecord) -> list[tuple[str, str]]:
+    """What to type for exactly this cell at the paper's recipe."""
+    return [
+        ("choose it", f"okd plan --scale paper {cell.address} --save"),
+        ("with Snakemake", "snakemake --cores 4"),
+        ("or with DVC", "dvc repro"),
+    ]

@@ -1,0 +1,50 @@
+"""A cell's small figure: the published value, the margin around it, our seeds and the interval, on one line."""
+
+from dataclasses import dataclass
+
+from okd.evaluation.records import CellRecord
+
+LEFT, WIDTH = 12.0, 296.0  # of 320 units
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Positions from 0 to 320; a pair where something has two ends."""
+
+    published: float
+    mean: float
+    seeds: list[float]
+    margin: tuple[float, float] | None
+    interval: tuple[float, float] | None
+    words: str
+
+
+def strip(cell: CellRecord) -> Strip | None:
+    """Nothing for a reduced run: its numbers are on other data."""
+    if cell.ours is None or cell.published is None or cell.state in ("reduced", "counted"):
+        return None
+    values = [cell.published, *cell.ours.values, cell.ours.mean]
+    verdict = cell.verdict
+    margin = (cell.published - verdict.margin, cell.published + verdict.margin) if verdict else None
+    interval = (cell.published + verdict.low, cell.published + verdict.high) if verdict else None
+    values += [*(margin or ()), *(interval or ())]
+    low, high = min(values), max(values)
+    scale = WIDTH / (high - low) if high > low else 0.0
+
+    def place(value: float) -> float:
+        return round(LEFT + (value - low) * scale, 1) if scale else 160.0
+
+    def ends(pair: tuple[float, float] | None) -> tuple[float, float] | None:
+        return (place(pair[0]), place(pair[1])) if pair else None
+
+    decimals = max(cell.decimals, 2)
+    words = f"published {cell.published:.{decimals}f}, ours {', '.join(f'{value:.{decimals}f}' for value in cell.ours.values)}"
+    words += f"; margin ±{verdict.margin:g}, interval {interval[0]:.{decimals}f} to {interval[1]:.{decimals}f}" if verdict and interval else ""
+    return Strip(
+        published=place(cell.published),
+        mean=place(cell.ours.mean),
+        seeds=[place(value) for value in cell.ours.values],
+        margin=ends(margin),
+        interval=ends(interval),
+        words=words,
+    )

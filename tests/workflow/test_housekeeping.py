@@ -1,0 +1,100 @@
+"""`okd gc` and `okd doctor`: what is deleted, what is kept, what people are told to type."""
+
+import json
+import os
+import subprocess
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+from project import Checkout
+from small import BASELINE, ONE, make_checkout
+
+from okd.training.lock import Owner
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    """ONE and the baseline are done."""
+    checkout = make_checkout(tmp_path / "checkout")
+    checkout.okd("fetch", "digits")
+    for run in (ONE, BASELINE):
+        checkout.okd("train", run)
+    return checkout
+
+
+def lock_of(checkout: Checkout, run: str, owner: Owner) -> Path:
+    folder = checkout.root / "scratch" / run / checkout.index()[run]["key"] / "lock"
+    folder.mkdir(parents=True)
+    (folder / "owner.json").write_text(json.dumps(asdict(owner)))
+    return folder
+
+
+def left_by_a_kill(checkout: Checkout, name: str) -> Path:
+    """A half-written file of a process that is gone, some minutes old."""
+    with subprocess.Popen(["true"]) as process:
+        file = checkout.root / name.format(process.pid)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("half")
+    os.utime(file, (time.time() - 300, time.time() - 300))
+    return file
+
+
+def test_gc_clears_what_kills_left_and_keeps_the_rest(checkout: Checkout) -> None:
+    root, keys = checkout.root, {run: row["key"] for run, row in checkout.index().items()}
+    other = next(run for run in keys if run not in (ONE, BASELINE))
+    me = Owner.me()
+    living, dead = lock_of(checkout, other, me), lock_of(checkout, ONE, replace(me, started=me.started - 1))
+    publishing, torn = (root / "results" / "new" / f"{run}.{keys[run]}" / "x" for run in (other, ONE))
+    replaced, young = root / "results" / "old" / "x" / "key", root / "scratch" / ".x.1.tmp"
+    for file in (publishing, torn, replaced, young):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    halves = [left_by_a_kill(checkout, name) for name in (".params.yaml.{}.tmp", "plan/.index.json.{}.tmp", "reports/data/.x.json.{}.tmp")]
+    resume = root / "scratch" / ONE / keys[ONE] / "resume.json"
+    unfinished = root / "scratch" / other / keys[other] / "resume.json"
+    for file in (resume, unfinished):
+        file.write_text("{}")
+    words = checkout.okd("gc", "--dry-run").out
+    assert all(file.exists() for file in (torn, replaced, resume, dead, *halves)), "only said"
+    assert checkout.okd("gc").out == words.replace("would free", "freed")
+    assert not any(file.exists() for file in (torn, replaced, resume, dead, *halves))
+    assert all(file.exists() for file in (publishing, young, living, unfinished)), "of the living"
+    assert all(checkout.folder(run).exists() for run in (ONE, BASELINE))
+
+
+def test_gc_keeps_what_any_cell_wants(checkout: Checkout) -> None:
+    checkout.okd("plan", "small-t2", "--save")
+    assert "nothing wants it" not in checkout.okd("gc").out, "not chosen now, but a cell's"
+    checkout.okd("plan", "--scale", "demo", "small", "--save")
+    assert "nothing wants it" not in checkout.okd("gc").out, "of another scale, but a cell's"
+    checkout.edit("papers/small.yaml", "temperature: 3.0", "temperature: 4.0")
+    assert f"results/paper/{ONE}: nothing wants it" in checkout.okd("gc").out
+    assert not checkout.folder(ONE).exists()
+    assert checkout.folder(BASELINE).exists()
+    checkout.okd("gc", "--all")
+    assert not checkout.folder(BASELINE).exists()
+
+
+def test_doctor_says_what_to_type(checkout: Checkout) -> None:
+    root = checkout.root
+    healthy = checkout.okd("doctor").out
+    assert "2 of 6 runs are done" in healthy
+    assert "torch 2." in healthy
+    assert "; type:" not in healthy
+    me = Owner.me()
+    lock_of(checkout, ONE, replace(me, boot="before"))
+    locks = root / ".snakemake" / "locks"
+    locks.mkdir(parents=True)
+    (locks / "0.input.lock").touch()
+    (root / "data" / "digits" / "READY").unlink()
+    failure = next((root / "scratch").glob("*wrn*")) if any((root / "scratch").glob("*wrn*")) else None
+    assert failure is None
+    found = checkout.okd("doctor", code=1).out
+    for remedy in ("snakemake --unlock", "okd fetch digits", "okd gc"):
+        assert f"; type: {remedy}\n" in found
+    checkout.edit("params.yaml", "scale: paper", "scale: papper")
+    assert "did you mean 'paper'" in checkout.okd("doctor", code=1).out
+    records = json.loads(checkout.okd("doctor", "--json", code=1).out)
+    assert {"what", "type"} == set(records[0])
