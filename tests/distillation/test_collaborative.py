@@ -128,6 +128,12 @@ def test_min_logit_linear_and_naive_are_ordered(students: int, classes: int) -> 
     np.testing.assert_allclose(best, formulas.cross_entropy(float64(logits), labels.numpy()).min(axis=0), rtol=0, atol=rounding.max())
 
 
+def test_naive_tells_students_apart_whose_cross_entropy_is_zero_in_fp32() -> None:
+    logits, labels = torch.tensor([[[20.0, 0.0]], [[25.0, 0.0]], [[22.0, 0.0]]]), torch.tensor([0])
+    assert relative(logits, labels).logsumexp(dim=2).unique().tolist() == [0.0]
+    assert naive(logits, labels).tolist() == [[25.0, 0.0]]
+
+
 @pytest.mark.parametrize("combine", [naive, linear, min_logit])
 def test_equal_students_teach_what_they_say(combine) -> None:
     logits, labels = outputs_of(1, BATCH, CLASSES).logits.detach(), batch_of(BATCH, CLASSES).labels

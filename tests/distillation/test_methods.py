@@ -15,7 +15,10 @@ from okd.plan.price import group_cost
 from okd.training.cost import num_parameters
 
 READINGS = [(name, reading) for name, entry in catalog().methods.items() for reading in (None, *entry.readings)]
-BUILT_IN = {"kdcl": {"combine"}, "md": {"shares", "soft", "growth"}, }  # what makes one function several rows
+BUILT_IN = {
+    "kdcl": {"combine"},
+    "md": {"shares", "soft", "growth"},
+}  # what makes one function several rows
 
 
 def test_the_catalog_and_the_code_know_the_same_methods() -> None:

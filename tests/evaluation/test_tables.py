@@ -1,57 +1,18 @@
 """Cells with all their states, from results that are there, partly there, broken or missing."""
 
 import json
-import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
-from conftest import plan
 
+from conftest import plan
+from handmade import publish
 from okd.evaluation.records import CellRecord
 from okd.evaluation.tables import Evaluation, table_csv
 from okd.plan.planner import make_plan
 from okd.plan.run import Run
 from okd.plan.settings import open_project
-from okd.plan.store import FILES, Places, write_json
-
-
-def publish(root: Path, run: Run, *, wrong: int = 36, status: str = "done", best: int = 30) -> None:
-    """A result by hand, with the rows that its method has and so many wrong answers of 360."""
-    places = Places(root, run)
-    shutil.rmtree(places.folder, ignore_errors=True)
-    places.result.mkdir(parents=True)
-    students = int(run.method.options["students"])
-    rows = [f"student_{m}" for m in range(students)]
-    rows = [*rows[:-1], "leader"] if run.method.leader else rows
-    labels = np.arange(360) % 10
-    arrays = {"labels": labels.astype(np.int16)}
-    for row in rows:
-        answers = np.where(np.arange(360) < wrong, (labels + 1) % 10, labels)
-        arrays[row] = (np.eye(10)[answers] * 9).astype(np.float16)
-        arrays[f"{row}_top5"] = np.argsort(-arrays[row], axis=1, kind="stable")[:, :5].astype(np.int16)
-    for name in FILES:
-        (places.result / name).write_bytes(b"")
-    (places.result / "spec.json").write_text(run.to_json())
-    np.savez(places.result / "predictions.npz", **arrays)  # type: ignore[arg-type]
-    done = status == "done"
-    record = {
-        "id": run.id,
-        "key": run.key,
-        "status": status,
-        "diverged": None if done else {"step": 7, "term": "soft", "epoch": 0},
-        "epochs": 2,
-        "test_images": 360,
-        "best_epoch": {row: {"epoch": 1, "correct": 360 - best} for row in rows} if done else None,
-        "seconds": 3.0,
-        "device": "torch 2, CPU",
-        "resumes": 0,
-        "data": {"test": "ab" * 32},
-        "data_verified": True,
-        "sha256": {"weights.safetensors": "cd" * 32, "predictions.npz": f"{wrong:02}" * 32},
-    }
-    write_json(places.result / "result.json", record)
-    (places.folder / "key").write_text(f"{run.key}\n")
+from okd.plan.store import Places, write_json
 
 
 def cells(root: Path) -> dict[str, CellRecord]:

@@ -127,7 +127,7 @@ def replay(case: Case) -> Losses:
     """The mean losses of three short epochs, by the session that trains every run."""
     teacher = build(case.network, CLASSES, seed=100) if catalog().methods[case.method].taught else None
     with (
-        patch("okd.training.session.read_arrays", lambda name, root: (None, arrays())),
+        patch("okd.data.feed.read_arrays", lambda name, root: (None, arrays())),
         patch("okd.training.session.pretrained", lambda run, root: teacher),
         torch.random.fork_rng(devices=[]),
     ):

@@ -50,7 +50,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         manifest, splits = read_arrays(name, root)
         return manifest, {part: Split(split.images[:IMAGES], split.labels[:IMAGES]) for part, split in splits.items()}
 
-    monkeypatch.setattr("okd.training.session.read_arrays", few_arrays)
+    monkeypatch.setattr("okd.data.feed.read_arrays", few_arrays)
     return folder
 
 

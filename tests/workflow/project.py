@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -154,6 +154,13 @@ class Checkout:
     def clone(self, folder: Path) -> "Checkout":
         self.run("git", "clone", "--quiet", self.root, folder)
         return Checkout(folder, dict(self.stub))
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.02)
 
 
 def tree(folder: Path) -> dict[str, str]:

@@ -1,7 +1,8 @@
 """What `okd` means in these tests: the real command line, with a trainer that keeps the real one's contract and takes no time.
 
-Environment: STUB_TRAINER=real trains in earnest; STUB_STEPS and STUB_STEP_S say how long a training takes; STUB_FAIL is a word in the
-ids of runs that fail; STUB_KILL=n kills the process before its n-th change of a file while it publishes.
+Environment: STUB_TRAINER=real trains in earnest; STUB_STEPS and STUB_STEP_S say how long a training takes, STUB_UNTIL
+names a file that the last step waits for; STUB_FAIL is a word in the ids of runs that fail; STUB_KILL=n kills the process before its n-th
+change of a file while it publishes.
 """
 
 import io
@@ -55,20 +56,27 @@ def train(run: Run, root: Path, *, stop: Stop, may_write: Callable[[], None]) ->
     if run.teacher and not (places.results / run.teacher / str(run.teacher_key) / "weights.safetensors").is_file():
         raise ValueError(f"{run.id}: its teacher {run.teacher} has not been trained")
     steps, each = int(os.environ.get("STUB_STEPS", "1")), float(os.environ.get("STUB_STEP_S", "0"))
-    step = (read_json(places.scratch / "resume.json") or {}).get("step", 0)
-    resumed, progress = step, Progress(run.id, steps, places.progress, done_before=step / steps)
+    resume = read_json(places.scratch / "resume.json")
+    step = resume["step"] if resume else 0
+    progress = Progress(run.id, steps, places.progress, done_before=step / steps)
     while step < steps:
         if word := os.environ.get("STUB_FAIL"):
             _fail_if(word in run.id)
         time.sleep(each)
-        step += 1
+        if step + 1 < steps or _may_end():
+            step += 1
         progress.step(step / steps, step)
         if stop.wanted:
             may_write()
             write_json(places.scratch / "resume.json", {"step": step})
             raise Stopped(f"{run.id}: stopped ({stop.reason}) after {step} of {steps} steps; saved")
-    publish.publish_files(places, contents(run), lambda digests: record(run, digests, resumes=int(resumed > 0)), may_write=may_write)
+    publish.publish_files(places, contents(run), lambda digests: record(run, digests, resumes=int(resume is not None)), may_write=may_write)
     return "done"
+
+
+def _may_end() -> bool:
+    file = os.environ.get("STUB_UNTIL")
+    return file is None or Path(file).exists()
 
 
 def _fail_if(wanted: bool) -> None:

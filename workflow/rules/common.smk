@@ -55,7 +55,11 @@ wildcard_constraints:
 
 
 onstart:
-    subprocess.Popen(["okd", "status", "--watch"], stdout=sys.stderr)
+    subprocess.Popen(
+        ["okd", "status", "--watch"],
+        stdout=sys.stderr,
+        env=os.environ | {"OKD_PARENT": str(os.getpid())},
+    )
 
 
 onerror:

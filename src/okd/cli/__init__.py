@@ -7,7 +7,24 @@ import typer
 
 from okd.cli.codes import exit_code
 
-VERBS = ("plan", "fetch", "train", "tables", "report", "record", "status", "verify", "cost", "data", "doctor", "gc", "science")
+VERBS = (
+    "plan",
+    "fetch",
+    "train",
+    "tables",
+    "report",
+    "record",
+    "status",
+    "verify",
+    "cost",
+    "data",
+    "doctor",
+    "gc",
+    "diff",
+    "science",
+    "evidence",
+    "export",
+)
 
 app = typer.Typer(
     help="Online knowledge distillation, reproduced. `snakemake` and `dvc repro` call these verbs; people need `okd plan`.",

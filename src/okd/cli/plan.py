@@ -2,19 +2,25 @@
 
 import json
 import os
-from collections import Counter
-from dataclasses import asdict
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any, get_args
 
 import typer
 
 from okd.cli.options import Json
+from okd.plan.margins import read_margins
+from okd.plan.paper import read_papers, read_scales
 from okd.plan.planner import Plan, make_plan
-from okd.plan.price import check_budget, price
-from okd.plan.settings import Project, open_project, save_choice
-from okd.plan.store import finished_runs, write_plan
+from okd.plan.preview import Preview
+from okd.plan.price import check_budget
+from okd.plan.rates import Kind
+from okd.plan.settings import Project, Scale, find_root, open_project, save_choice
+from okd.plan.source import Faults, collect
+from okd.plan.store import finished_runs, forgive_clocks, write_plan
 from okd.training.lease import visible_devices
 from okd.training.stop import Stopped
+
+DEVICES: dict[str, Kind] = {"gpu": "GPU", "cpu": "CPU core"}
 
 
 def register(app: typer.Typer) -> None:
@@ -22,64 +28,70 @@ def register(app: typer.Typer) -> None:
 
 
 def plan(
-    targets: Annotated[list[str] | None, typer.Argument(help="Papers, tables, rows or cells (okddip-t2/resnet-32).")] = None,
+    targets: Annotated[list[str] | None, typer.Argument(help="Papers, tables, rows, cells (okddip-t2/resnet-32/one) or claims.")] = None,
     scale: Annotated[str | None, typer.Option(help="demo, short or paper.")] = None,
     save: Annotated[bool, typer.Option("--save", help="Write the choice into params.yaml and plan/.")] = False,
     budget: Annotated[bool, typer.Option("--check-budget", help="Refuse a plan that costs more than params.yaml allows.")] = False,
     slots: Annotated[bool, typer.Option("--slots", help="Print how many trainers the GPUs here take at once; 0 without one.")] = False,
+    device: Annotated[str | None, typer.Option(help="Show the price of one gpu or one cpu core, not of what is here.")] = None,
     as_json: Json = False,
 ) -> None:
     """Without arguments: make plan/ follow params.yaml. With targets or a scale: preview; nothing is written without --save."""
-    project = open_project()
-    if scale is not None and scale not in ("demo", "short", "paper"):
-        raise ValueError(f"--scale: '{scale}' is not one of demo, short, paper")
-    choice = make_plan(project, scale=scale, targets=targets or None)
+    if scale is not None and scale not in get_args(Scale):
+        raise ValueError(f"--scale: '{scale}' is not one of {', '.join(get_args(Scale))}")
+    if device is not None and device not in DEVICES:
+        raise ValueError(f"--device: '{device}' is not one of {', '.join(DEVICES)}")
+    project, choice = _planned(scale, targets or None)
     if save:
         changed = save_choice(project.root, scale=choice.scale, reproduce=targets or None)
         typer.echo(f"params.yaml: {', '.join(changed) or 'unchanged'}", err=True)
     preview = bool(targets or scale) and not save
     if preview or as_json:
-        _show(project, choice, as_json)
+        _show(project, choice, as_json, DEVICES[device] if device else None)
     if preview:
         return
     if budget:
         check_budget(project.root, choice.to_do, project.settings.budget.device_hours)
     reshaped = write_plan(project.root, choice)
+    forgive_clocks(project.root, choice.to_do)
     if not as_json:
-        typer.echo(_summary(project, choice), err=True)
+        typer.echo(_summary(project, choice, targets or project.settings.reproduce), err=True)
     if slots:
         typer.echo(len(visible_devices()) * project.settings.devices.slots)
     if reshaped and os.environ.get("DVC_STAGE"):
         raise Stopped("plan/ now has other runs: run the same dvc command again")
 
 
-def _summary(project: Project, choice: Plan) -> str:
+def _planned(scale: str | None, targets: list[str] | None) -> tuple[Project, Plan]:
+    """Raises Faults of all files together, those that only the tables read included: they should not wait for the trainings."""
+    root = find_root()
+
+    def planned() -> tuple[Project, Plan]:
+        project = open_project(root)
+        return project, make_plan(project, scale=scale, targets=targets)
+
+    readers: list[Callable[[], Any]] = [lambda: read_margins(root), lambda: read_scales(root), lambda: read_papers(root)]
+    try:
+        found = planned()
+        readers[0]()
+        return found
+    except Faults:
+        collect([planned, *readers])
+        raise
+
+
+def _summary(project: Project, choice: Plan, chosen: list[str]) -> str:
     done = len(finished_runs(project.root, choice.to_do))
     hint = "" if choice.scale == "paper" else "; the whole papers: okd plan --scale paper --save"
-    return f"okd: scale {choice.scale}, {', '.join(project.settings.reproduce)}: {len(choice.to_do)} runs, {done} done{hint}"
+    return f"okd: scale {choice.scale}, {', '.join(chosen)}: {len(choice.to_do)} runs, {done} done{hint}"
 
 
-def _show(project: Project, choice: Plan, as_json: bool) -> None:
-    cells = [cell for cell in choice.cells if cell.address in choice.addresses]
-    reasons = Counter(cell.reason for cell in cells if cell.reason)
-    total = price(project.root, choice.to_do)
-    done = {run.id for run in finished_runs(project.root, choice.to_do)}
+def _show(project: Project, choice: Plan, as_json: bool, device: Kind | None) -> None:
+    found = visible_devices()
+    cores = len(os.sched_getaffinity(0))
+    preview = Preview.of(project.root, choice, devices=(1 if device else 0) or len(found) or cores, device=device)
     if as_json:
-        record = {
-            "scale": choice.scale,
-            "cells": len(cells),
-            "without_runs": dict(reasons),
-            "runs": {run.id: {"key": run.key, "done": run.id in done} for run in choice.to_do},
-            "price": asdict(total),
-        }
-        typer.echo(json.dumps(record))
+        typer.echo(json.dumps(preview.record()))
         return
-    tables = len({cell.placed.table.id for cell in cells})
-    typer.echo(f"scale {choice.scale}: {tables} tables, {len(cells)} cells, {len(choice.to_do)} runs ({len(done)} done)")
-    for reason, count in sorted(reasons.items()):
-        typer.echo(f"  {count:4} cells: {reason}")
-    typer.echo(f"still to pay: about {total}")
-    for run in choice.to_do[:20]:
-        typer.echo(f"  {'done ' if run.id in done else 'to do'}  {run.id}")
-    if len(choice.to_do) > 20:
-        typer.echo(f"  ... and {len(choice.to_do) - 20} more (--json lists all)")
+    for line in preview.lines():
+        typer.echo(line)

@@ -19,6 +19,7 @@ from okd.plan.store import Index, Places, read_json
 from okd.training.progress import duration
 
 LOOK_EVERY_S = 2.0
+NOTICE_S = 0.1  # until it notices that the engine is gone
 
 
 def register(app: typer.Typer) -> None:
@@ -53,7 +54,8 @@ def _counts(records: list[RunRecord]) -> str:
 
 def _watch(root: Path) -> None:
     """A line that is redrawn on a terminal; elsewhere a line for every tenth of the runs and epochs done."""
-    runs, parent, started = Index(root).all_runs(), os.getppid(), time.monotonic()
+    runs, started = Index(root).all_runs(), time.monotonic()
+    parent = int(os.environ.get("OKD_PARENT", os.getppid()))
     terminal, tenth, first = sys.stderr.isatty(), -1, None
     while runs and os.getppid() == parent:
         done, share, running = _look(root, runs)
@@ -68,7 +70,9 @@ def _watch(root: Path) -> None:
         tenth = max(tenth, int(share * 10))
         if done == len(runs):
             break
-        time.sleep(LOOK_EVERY_S)
+        for _ in range(int(LOOK_EVERY_S / NOTICE_S)):
+            if os.getppid() == parent:
+                time.sleep(NOTICE_S)
     if terminal:
         print(file=sys.stderr)
 

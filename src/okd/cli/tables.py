@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 
 from okd.cli.options import Log
+from okd.evaluation.findings import findings
+from okd.evaluation.same_experiment import same_experiment
 from okd.evaluation.tables import Evaluation, table_csv
 from okd.plan.planner import make_plan
 from okd.plan.settings import open_project, write_atomically
@@ -23,12 +25,14 @@ def tables(
     evidence_only: Annotated[bool, typer.Option("--evidence-only", help="Use what reports/evidence/ holds, and no result here.")] = False,
     log: Log = None,
 ) -> None:
-    """Write reports/data/: every table as JSON, CSV, LaTeX and Markdown, and summary.json. Missing results are shown as what they are."""
+    """Write reports/data/: every table as JSON, CSV, LaTeX and Markdown, summary and claims. Missing results are shown as what they are."""
     project = open_project()
     if scale is not None and scale not in ("demo", "short", "paper"):
         raise ValueError(f"--scale: '{scale}' is not one of demo, short, paper")
     if (scale or evidence_only) and out is None:
         raise ValueError("--scale and --evidence-only need --out: reports/data follows params.yaml")
+    if out and out.is_dir() and any(out.iterdir()) and not (out / "summary.json").is_file():
+        raise ValueError(f"--out {out}: holds other files; give an empty folder or one that okd tables has written")
     plan = make_plan(project, scale=scale)
     evaluation = Evaluation(
         project.root,
@@ -55,6 +59,8 @@ def write_tables(folder: Path, evaluation: Evaluation) -> dict[str, int]:
     for name, (data, text) in evaluation.figures().items():
         jsons |= {f"{name}.figure.json": data.model_dump()}
         texts |= {f"{name}.figure.csv": text}
+    jsons |= {"claims.json": findings(evaluation, records).model_dump()}
+    jsons |= {"same-experiment.json": same_experiment([cell.placed for cell in evaluation.plan.cells]).model_dump()}
     for name, text in texts.items():
         write_atomically(folder / name, lambda stream, text=text: stream.write(text))
     for name, record in jsons.items():

@@ -87,16 +87,19 @@ class StreamedData:
             collate_fn=torch.stack,
             num_workers=min(self.workers, len(groups)),
             pin_memory=self.device.type == "cuda",
-            worker_init_fn=_leave_signals_to_the_trainer,
+            worker_init_fn=_out_of_the_group,
             generator=torch.Generator(),  # a loader without one draws from the global generator
         )
+        problem = ""
         try:
             for group, images in zip(groups, loader, strict=True):
                 seen = images.to(self.device, non_blocking=True).transpose(0, 1)
                 index = torch.tensor(group)
                 yield Batch(self._normalise(seen), labels[index].to(self.device), index.to(self.device))
         except DataError as error:  # a worker's comes with its traceback
-            raise DataError(str(error).strip().splitlines()[-1].removeprefix(f"{DataError.__module__}.DataError: ")) from None
+            problem = str(error).strip().splitlines()[-1].removeprefix(f"{DataError.__module__}.DataError: ")
+        if problem:
+            raise DataError(problem)  # out here, so that no traceback keeps the workers alive
 
     def _normalise(self, images: Tensor) -> Tensor:
         return images.float().div_(255).sub_(self.mean).div_(self.std)
@@ -165,7 +168,8 @@ class Centred:
         return self.transform(image)[None]
 
 
-def _leave_signals_to_the_trainer(worker: int) -> None:
-    """A signal to the whole group must not take the workers from a trainer that is about to save; they end with it."""
+def _out_of_the_group(worker: int) -> None:
+    """A signal to the trainer's group must not take the workers from it while it is about to save; they end with it."""
+    os.setsid()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
-        signal.signal(number, signal.SIG_IGN)
+        signal.signal(number, signal.SIG_DFL)  # not the trainer's handlers, which only set a flag

@@ -46,13 +46,12 @@ def read_evidence(root: Path, run: Run) -> dict[str, Any] | None:
 
 
 def stale_evidence(root: Path, run: Run) -> str:
-    """Why the evidence that bears this run's id is not used; nothing where there is none."""
+    """Why the evidence that bears this run's id cannot be used, where `read_evidence` found none; nothing where there is no file."""
     for file in sorted((root / "reports" / "evidence").glob(f"{run.id}.{'[0-9a-f]' * 12}.json")):
         spec = (read_json(file) or {}).get("spec")
-        if not isinstance(spec, dict):
+        if not isinstance(spec, dict) or file == evidence_file(root, run):
             return f"the evidence {file.name} is damaged"
-        if file != evidence_file(root, run):
-            return f"evidence of another spec: {', '.join(_differences(spec, run.spec)) or 'its key differs'}"
+        return f"evidence of another spec: {', '.join(_differences(spec, run.spec)) or 'its key differs'}"
     return ""
 
 

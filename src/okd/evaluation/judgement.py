@@ -1,32 +1,17 @@
 """A table's verdicts: its complete cells against the published values, with what the whole table says about spreads."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from okd.evaluation.records import CellRecord, TableRecord, VerdictRecord
 from okd.evaluation.verdict import ASSUMED_N, Prior, fit_prior, judge, spread_of
-from okd.plan.catalog import catalog, unknown
-from okd.plan.source import Faults, load
 
 COMPLETE = "measured"
-
-
-def read_margins(root: Path) -> dict[str, float]:
-    """papers/margins.yaml: points by data set. Raises Faults."""
-    document = load(root / "papers" / "margins.yaml", root)
-    known = catalog().datasets
-    faults = [document.fault((name,), unknown("data set", name, known)) for name in document.data if name not in known]
-    for name, value in document.data.items():
-        if type(value) not in (int, float) or not 0 < value <= 10:
-            faults.append(document.fault((name,), f"{value!r} is not a number of points above 0 and at most 10"))
-    if faults:
-        raise Faults(faults)
-    return {name: float(value) for name, value in document.data.items()}
+JUDGED = (COMPLETE, "matches", "better", "worse", "undecided", "cannot be decided")  # a complete cell before and after its verdict
 
 
 def judged(table: TableRecord, margins: Mapping[str, float]) -> TableRecord:
     """The table with a verdict in every cell that is complete and has a published value; `margins` by address."""
-    ours, theirs = _our_prior(table), _their_prior(table)
+    ours, theirs = our_prior(table), _their_prior(table)
     cells = [_judge(cell, margins[cell.address], ours, theirs) if cell.address in margins else cell for cell in table.cells]
     return table.model_copy(update={"cells": cells})
 
@@ -54,9 +39,9 @@ def _judge(cell: CellRecord, margin: float, ours: Prior | None, theirs: Prior | 
     return cell.model_copy(update={"state": verdict.word, "verdict": record})
 
 
-def _our_prior(table: TableRecord) -> Prior | None:
+def our_prior(table: TableRecord) -> Prior | None:
     """From the complete cells that have the most common number of runs."""
-    complete = [cell.ours for cell in table.cells if cell.state == COMPLETE and cell.ours and cell.ours.spread is not None]
+    complete = [cell.ours for cell in table.cells if cell.state in JUDGED and cell.ours and cell.ours.spread is not None]
     counts = [len(measured.values) for measured in complete]
     n = max(set(counts), key=counts.count, default=0)
     return fit_prior([measured.spread**2 for measured in complete if measured.spread is not None and len(measured.values) == n], n - 1)

@@ -11,7 +11,7 @@ from okd.evaluation.configuration import configuration, recipe_of
 from okd.evaluation.costs import as_printed, cost_value
 from okd.evaluation.evidence import NotInEvidence
 from okd.evaluation.figuredata import figure_data
-from okd.evaluation.judgement import judged, read_margins
+from okd.evaluation.judgement import judged
 from okd.evaluation.outcomes import Outcome, best_epoch_of, outcome, value_of
 from okd.evaluation.records import (
     CellRecord,
@@ -25,6 +25,7 @@ from okd.evaluation.records import (
     TableRecord,
 )
 from okd.plan.catalog import catalog
+from okd.plan.margins import read_margins
 from okd.plan.paper import COSTS, Cell, PaperFile
 from okd.plan.planner import Plan, PlannedCell
 
@@ -44,10 +45,10 @@ class Evaluation:
         self.paper_runs = {cell.address: cell.runs[0] for cell in self.paper_plan.cells if cell.runs}
 
     def tables(self) -> list[TableRecord]:
-        margins = self._margins()
+        margins = self.judged_margins()
         return [judged(table, margins) for table in self._tables()]
 
-    def _margins(self) -> dict[str, float]:
+    def judged_margins(self) -> dict[str, float]:
         """By address, for the cells that are judged: errors and accuracies of runs that are not reduced."""
         by_dataset = read_margins(self.root)
         cells = [(planned.address, planned.placed.cell) for planned in self.plan.cells]
@@ -93,11 +94,11 @@ class Evaluation:
         found = {}
         for table in (table for paper in self.plan.papers.values() for table in paper.tables if table.draw in ("curves", "soft-labels")):
             cells = [cell for cell in self.plan.cells if cell.placed.table.id == table.id and not cell.reason]
-            if data := figure_data(self.root, table, [(cell, self._finished(cell)) for cell in cells]):
+            if data := figure_data(self.root, table, [(cell, self.finished(cell)) for cell in cells]):
                 found[table.id] = data
         return found
 
-    def _finished(self, planned: PlannedCell) -> list[list[Outcome]]:
+    def finished(self, planned: PlannedCell) -> list[list[Outcome]]:
         replicates = [[self.outcomes[run] for run in replicate] for replicate in planned.replicates]
         return [replicate for replicate in replicates if all(one.record.state == "done" for one in replicate)]
 

@@ -92,14 +92,29 @@ def spread_of(variance: float | None, n: int, prior: Prior | None) -> Spread | N
     return Spread(variance=variance, degrees=degrees, n=n) if variance is not None and degrees else None
 
 
-def interval(difference: float, parts: Sequence[tuple[float, float]], rounding: float = 0.0) -> tuple[float, float]:
-    """Interval of a difference from its parts, each a variance of a mean with its degrees of freedom [Welch, Satterthwaite]."""
+def welch(parts: Sequence[tuple[float, float]], rounding: float = 0.0) -> tuple[float, float]:
+    """Standard error of a sum and its degrees of freedom, from each part's variance of a mean and degrees [Welch, Satterthwaite]."""
     total = sum(variance for variance, _ in parts)
-    error = sqrt(total + rounding)
     shares = sum(variance**2 / degrees for variance, degrees in parts if degrees != inf)
-    degrees = total**2 / shares if shares > 0 else inf
-    quantile = t.ppf((1 + CONFIDENCE) / 2, degrees) if degrees != inf else norm.ppf((1 + CONFIDENCE) / 2)
+    return sqrt(total + rounding), total**2 / shares if shares > 0 else inf
+
+
+def interval(
+    difference: float, parts: Sequence[tuple[float, float]], rounding: float = 0.0, confidence: float = CONFIDENCE
+) -> tuple[float, float]:
+    """Interval of a difference from its parts, each a variance of a mean with its degrees of freedom."""
+    error, degrees = welch(parts, rounding)
+    quantile = t.ppf((1 + confidence) / 2, degrees) if degrees != inf else norm.ppf((1 + confidence) / 2)
     return difference - float(quantile) * error, difference + float(quantile) * error
+
+
+def chance_above(difference: float, parts: Sequence[tuple[float, float]], threshold: float = 0.0) -> float:
+    """One-sided p-value of "the true difference is not above the threshold"."""
+    error, degrees = welch(parts)
+    if error == 0:
+        return 0.0 if difference > threshold else 1.0
+    score = (difference - threshold) / error
+    return float(t.sf(score, degrees) if degrees != inf else norm.sf(score))
 
 
 def word_of(low: float, high: float, margin: float, *, lower_is_better: bool) -> Word:

@@ -138,15 +138,17 @@ def matches(target: str, placed: PlacedCell) -> bool:
     return target == placed.paper or target == placed.address or placed.address.startswith(target.rstrip("/") + "/")
 
 
-def choose(cells: Iterable[PlacedCell], targets: Iterable[str], where: Document | None = None) -> set[str]:
-    """Addresses that the targets cover. Raises Faults for a target that covers nothing."""
-    cells = list(cells)
+def choose(
+    cells: Iterable[PlacedCell], targets: Iterable[str], where: Document | None = None, claims: Mapping[str, set[str]] | None = None
+) -> set[str]:
+    """Addresses that the targets cover; `claims` are those of each claim. Raises Faults for a target that covers nothing."""
+    cells, claims = list(cells), claims or {}
     known = {cell.paper for cell in cells} | {cell.table.id for cell in cells} | {cell.address for cell in cells}
-    known |= {cell.address.rpartition("/")[0] for cell in cells}
+    known |= {cell.address.rpartition("/")[0] for cell in cells} | set(claims)
     chosen, faults = set[str](), list[Fault]()
     for index, target in enumerate(targets):
-        found = {cell.address for cell in cells if matches(target, cell)}
-        if not found:
+        found = claims[target] if target in claims else {cell.address for cell in cells if matches(target, cell)}
+        if not found and target not in claims:  # a claim may be plain arithmetic
             papers = ", ".join(sorted({cell.paper for cell in cells}))
             problem = f"nothing is called '{target}'{nearest(target, known) or f' (papers: {papers})'}"
             if where:

@@ -1,4 +1,4 @@
-"""The format of papers/*.yaml: recipe, tables, published values, assumptions, deviations."""
+"""The format of papers/*.yaml: recipe, tables, published values, claims, assumptions, deviations."""
 
 import re
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from okd.plan.catalog import Augmentation, Normalisation, Strict, Value
+from okd.plan.claims import Claim
 from okd.plan.source import Document, load, validated
 
 ID = re.compile(r"[a-z0-9][a-z0-9.+-]{0,120}")
@@ -182,7 +183,7 @@ class PaperFile(Strict):
     seeds: int = Field(ge=1, le=100)
     assumptions: list[Remark] = []
     deviations: list[Remark] = []
-    claims: list[dict[str, Any]] = []
+    claims: list[Claim] = []
     tables: list[Table] = Field(min_length=1)
 
 

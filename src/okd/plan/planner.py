@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from okd.plan.catalog import catalog
 from okd.plan.cells import PlacedCell, choose, matches
 from okd.plan.checks import checked_cells
+from okd.plan.comparisons import PlacedClaim, place_claims
 from okd.plan.paper import COSTS, ID, Cell, PaperFile, read_papers, read_scales
 from okd.plan.resolve import Resolver
 from okd.plan.run import Run
@@ -43,10 +44,20 @@ class Plan:
     runs: dict[str, Run]  # every run of every cell, chosen or not
     chosen: list[str]  # ids of the runs to do, teachers before the runs that they teach
     addresses: set[str]  # chosen cells
+    claims: list[PlacedClaim]  # of all papers
 
     @property
     def to_do(self) -> list[Run]:
         return [self.runs[run] for run in self.chosen]
+
+    def decided(self) -> list[PlacedClaim]:
+        """Claims that the plan would decide: their cells are all chosen, or need no runs; reduced runs decide nothing."""
+
+        def is_ready(cell: PlannedCell) -> bool:
+            return not cell.reason and (not cell.replicates or (cell.address in self.addresses and self.scale == "paper"))
+
+        ready = {cell.address for cell in self.cells if is_ready(cell)}
+        return [claim for claim in self.claims if set(claim.addresses) <= ready]
 
 
 def make_plan(project: Project, *, scale: str | None = None, targets: Iterable[str] | None = None) -> Plan:
@@ -56,7 +67,10 @@ def make_plan(project: Project, *, scale: str | None = None, targets: Iterable[s
     papers = {name: paper for name, (paper, _) in documents.items()}
     parts = collect([lambda name=name: checked_cells(name, *documents[name], known) for name in documents])
     placed = [cell for cells in parts for cell in cells]
-    addresses = choose(placed, settings.reproduce, project.document) if targets is None else choose(placed, targets)
+    claims = place_claims(documents, placed)
+    cells_of = {claim.claim.id: set(claim.addresses) for claim in claims}
+    where, wanted = (project.document, settings.reproduce) if targets is None else (None, targets)
+    addresses = choose(placed, wanted, where, cells_of)
     expander = _Expander(
         Resolver(
             scale=scale or settings.scale,
@@ -79,6 +93,7 @@ def make_plan(project: Project, *, scale: str | None = None, targets: Iterable[s
         runs=runs,
         chosen=sorted(teachers | chosen, key=lambda run: runs[run].teacher is not None),
         addresses=addresses,
+        claims=claims,
     )
 
 
@@ -104,7 +119,7 @@ class _Expander:
         if self.resolver.demo and not any(matches(target, placed) for target in self.resolver.scales.demo.cells):
             return PlannedCell(placed=placed, reason=NOT_RUN)
         if name := self.resolver.unsupplied(cell):
-            return PlannedCell(placed=placed, reason=f"{NO_DATA}: set data.folder in params.yaml and run `okd fetch {name}`, then `okd plan`")
+            return PlannedCell(placed=placed, reason=f"{NO_DATA}: set data.folder, run `okd fetch {name}`, then `okd plan`")
         joined = cell.join or 1
         return PlannedCell(
             placed=placed,

@@ -1,4 +1,4 @@
-"""What a plan costs, before anyone pays: from earlier results on this kind of device, else from counted operations."""
+"""What a plan costs, before anyone pays: counted operations at the rates of rates.py."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -8,11 +8,10 @@ from importlib.resources import files
 from pathlib import Path
 
 from okd.plan.catalog import catalog
+from okd.plan.rates import Kind, has_gpu, read_rates
 from okd.plan.run import Run
-from okd.plan.store import Places, read_json
+from okd.plan.store import Places
 
-# Operations per second that training reaches, where nothing has been measured yet (LOG.md says from where).
-GPU_FLOPS, CPU_FLOPS = 5.0e12, 3.0e10
 START_S = 8.0  # a process: Python, torch, data
 FORWARD_AND_BACKWARD = 3  # times the operations of a forward pass
 BYTES_PER_PARAMETER, BYTES_PER_LOGIT = 4, 2
@@ -44,13 +43,18 @@ class GroupCost:
 @dataclass(frozen=True, kw_only=True)
 class Price:
     hours: float  # device-hours: one run on one GPU, or on one CPU core
-    measured: int  # runs priced by an earlier result
-    estimated: int
+    longest_hours: float  # of a run, its teacher's included: no number of devices is faster
+    sources: dict[str, int]  # runs by where their rate is from: results, calibration, constant
     disk_bytes: int
-    device: str  # "GPU" or "CPU core"
+    device: Kind
+
+    def wall_hours(self, devices: int) -> float:
+        """On so many devices that always have something to do, but for the longest run."""
+        return max(self.hours / max(1, devices), self.longest_hours)
 
     def __str__(self) -> str:
-        parts = [f"{count} {words}" for count, words in ((self.measured, "measured before"), (self.estimated, "estimated")) if count]
+        words = {"results": "by earlier results here", "calibration": "by a calibration", "constant": "by counted operations"}
+        parts = [f"{count} {words[source]}" for source, count in self.sources.items() if count]
         return f"{self.hours:,.1f} {self.device}-hours ({' and '.join(parts) or 'nothing to do'}), {self.disk_bytes / 1e9:.2f} GB"
 
 
@@ -101,25 +105,33 @@ def cost_of(run: Run) -> GroupCost:
     return group_cost([network.name for network in run.networks], classes=run.classes, size=size, fork=fork)
 
 
-def has_gpu() -> bool:
-    return Path("/proc/driver/nvidia/gpus").is_dir()
-
-
-def price(root: Path, runs: Iterable[Run]) -> Price:
-    """The price of the runs that have no result yet."""
+def price(root: Path, runs: Iterable[Run], *, device: Kind | None = None) -> Price:
+    """The price of the runs that have no result yet, on a kind of device; on the one that is here if not given."""
     runs = [run for run in runs if not Places(root, run).finished()]
-    rates = _measured_rates(root)
-    device = "GPU" if has_gpu() else "CPU core"
-    seconds, measured, disk = 0.0, 0, 0
+    rates = read_rates(root, _operations)
+    kind: Kind = device or ("GPU" if has_gpu() else "CPU core")
+    seconds: dict[str, float] = {}
+    sources, disk = {"results": 0, "calibration": 0, "constant": 0}, 0
     for run in runs:
-        entry, cost = catalog().datasets[run.dataset.name], cost_of(run)
-        operations = cost.flops * FORWARD_AND_BACKWARD * entry.train * run.recipe.epochs
-        rate = rates.get(_kind(run, device))
-        measured += rate is not None
-        seconds += START_S + operations / (rate or (GPU_FLOPS if device == "GPU" else CPU_FLOPS))
+        rate, source = rates.of(run, kind)
+        sources[source] += 1
+        seconds[run.id] = START_S + _operations(run, run.recipe.epochs) / rate
         rows = int(run.method.options["students"]) + 1
-        disk += cost.parameters * BYTES_PER_PARAMETER + entry.test * run.classes * BYTES_PER_LOGIT * rows
-    return Price(hours=seconds / 3600, measured=measured, estimated=len(runs) - measured, disk_bytes=disk, device=device)
+        disk += (
+            cost_of(run).parameters * BYTES_PER_PARAMETER + catalog().datasets[run.dataset.name].test * run.classes * BYTES_PER_LOGIT * rows
+        )
+    chains = [seconds[run.id] + seconds.get(run.teacher or "", 0.0) for run in runs]
+    return Price(
+        hours=sum(seconds.values()) / 3600,
+        longest_hours=max(chains, default=0.0) / 3600,
+        sources=sources,
+        disk_bytes=disk,
+        device=kind,
+    )
+
+
+def _operations(run: Run, epochs: int) -> float:
+    return cost_of(run).flops * FORWARD_AND_BACKWARD * catalog().datasets[run.dataset.name].train * epochs
 
 
 def check_budget(root: Path, runs: Iterable[Run], limit: float) -> Price:
@@ -131,29 +143,3 @@ def check_budget(root: Path, runs: Iterable[Run], limit: float) -> Price:
             "(`okd plan ADDRESS` shows prices)"
         )
     return total
-
-
-def _kind(run: Run, device: str) -> tuple[str, str, str, str]:
-    networks = ",".join(network.name for network in run.networks)
-    return (run.method.name, networks, run.numerics.name, device)
-
-
-def _measured_rates(root: Path) -> dict[tuple[str, str, str, str], float]:
-    """Operations per second of earlier results, by method, networks, numerics and kind of device; the last one read counts."""
-    rates: dict[tuple[str, str, str, str], float] = {}
-    for file in sorted((root / "results").glob("*/*/*/result.json")):
-        result, text = read_json(file), _text(file.with_name("spec.json"))
-        if result is None or text is None or not result.get("seconds"):
-            continue
-        run = Run.from_json(text)
-        operations = cost_of(run).flops * FORWARD_AND_BACKWARD * catalog().datasets[run.dataset.name].train * result["epochs"]
-        device = "GPU" if "CUDA" in result["device"] else "CPU core"
-        rates[_kind(run, device)] = operations / result["seconds"]
-    return rates
-
-
-def _text(file: Path) -> str | None:
-    try:
-        return file.read_text(encoding="utf-8")
-    except OSError:
-        return None

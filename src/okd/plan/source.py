@@ -73,6 +73,12 @@ def dotted(path: Path) -> str:
     return ".".join(str(part) for part in path)
 
 
+def shown(value: object) -> str:
+    """A value as it stands in a message: as YAML has it where it is short, and never more than a line."""
+    text = {True: "true", False: "false", None: "null"}.get(value, repr(value)) if isinstance(value, bool | None) else repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
 def nearest(word: object, known: Iterable[str]) -> str:
     """Return ", did you mean 'x'?" where one of the known words is close, else nothing."""
     close = difflib.get_close_matches(str(word).lower(), [str(name) for name in known], n=1, cutoff=0.6)

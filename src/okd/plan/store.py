@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -164,6 +165,19 @@ def _write_if_changed(file: Path, text: str) -> None:
     except OSError:
         pass
     write_atomically(file, lambda stream: stream.write(text))
+
+
+def forgive_clocks(root: Path, runs: Iterable[Run]) -> None:
+    """Date every input of a job no later than now: where one lies in the future, Snakemake deletes the result that it has just got."""
+    now = time.time()
+    files = [root / "params.yaml", *root.glob("papers/*.yaml"), *root.glob("reports/evidence/*.json"), *root.glob("plan/**/*.json")]
+    files += [*root.glob("data/*/READY"), *(Places(root, run).result / name for run in runs for name in FILES)]
+    for file in files:
+        try:
+            if file.stat().st_mtime > now:
+                os.utime(file)
+        except OSError:
+            continue  # not there yet, or not ours
 
 
 def finished_runs(root: Path, runs: Iterable[Run]) -> list[Run]:

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from okd.evaluation.records import CellRecord, FigureData, PaperRecord, RunRecord, Summary, TableRecord
-from okd.report.states import ATTENTION, JUDGED, STATES
+from okd.evaluation.records import CellRecord, ClaimRecord, FigureData, Findings, PaperRecord, RunRecord, Summary, TableRecord
+from okd.evaluation.same_experiment import SameExperiment
+from okd.report.states import ATTENTION, JUDGED, OUTCOMES, STATES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +17,8 @@ class Contents:
     summary: Summary
     tables: list[TableRecord]
     figure_data: dict[str, FigureData]  # by table, where there is more to draw than its cells
-    claims: dict[str, Any] | None = None  # claims.json, where it is there
+    findings: Findings | None = None  # claims.json, where it is there
+    same: SameExperiment | None = None  # same-experiment.json
     data: str | None = "data"  # the folder as seen from the page; None where the page stands alone
 
     @cached_property
@@ -39,6 +41,27 @@ class Contents:
     @cached_property
     def to_look_at(self) -> list[tuple[RunRecord, list[CellRecord]]]:
         return [(run, cells) for run, cells in self.runs.values() if run.state in ATTENTION]
+
+    @property
+    def claims(self) -> list[ClaimRecord]:
+        return self.findings.claims if self.findings else []
+
+    @property
+    def claims_by_urgency(self) -> list[ClaimRecord]:
+        return sorted(self.claims, key=lambda claim: list(OUTCOMES).index(claim.outcome))
+
+    @property
+    def claim_counts(self) -> list[tuple[str, int]]:
+        outcomes = [claim.outcome for claim in self.claims]
+        return [(word, outcomes.count(word)) for word in OUTCOMES if word in outcomes]
+
+    @property
+    def reproduced(self) -> int:
+        return sum(claim.outcome == "reproduced" for claim in self.claims)
+
+    @cached_property
+    def addresses(self) -> set[str]:
+        return {cell.address for cell in self.cells if cell.state != "paper blank"}
 
     @property
     def judged(self) -> int:
@@ -86,6 +109,8 @@ class Contents:
     @property
     def heading(self) -> str:
         """A count, by a fixed rule, and never an adjective."""
+        if any(claim.outcome != "not run" for claim in self.claims):
+            return f"{self.reproduced} of {len(self.claims)} claims reproduced"
         if self.judged:
             return f"{self.count('matches')} of {self.judged} judged cells match"
         return f"{self.done} of {self.planned} planned runs are done"
@@ -94,11 +119,15 @@ class Contents:
     def exceptions(self) -> list[str]:
         """At most four clauses: what a reader must know before any number."""
         clauses = [f"scale {self.summary.scale}: nothing here is judged"] if self.summary.scale != "paper" else []
-        clauses += [f"{count} cells {word}" for word in ("worse", "better") if (count := self.count(word))]
+        clauses += [f"{_cells(count)} {word}" for word in ("worse", "better") if (count := self.count(word))]
         if count := self.count("undecided", "cannot be decided"):
-            clauses.append(f"{count} cells undecided")
+            clauses.append(f"{_cells(count)} undecided")
         if self.to_look_at:
-            clauses.append(f"{len(self.to_look_at)} runs need attention")
+            clauses.append(f"{len(self.to_look_at)} run{'s need' if len(self.to_look_at) != 1 else ' needs'} attention")
         if self.evidence:
-            clauses.append(f"{self.evidence} cells from evidence")
+            clauses.append(f"{_cells(self.evidence)} from evidence")
         return clauses[:4]
+
+
+def _cells(count: int) -> str:
+    return f"{count} cell{'s' if count != 1 else ''}"

@@ -70,18 +70,20 @@ def tex(text: str) -> str:
 
 
 def markdown(table: TableRecord, scale: str) -> str:
-    lines = [_md(caption(table, scale)), "", _md_row(["", *table.columns]), _md_row(["---"] * (len(table.columns) + 1))]
+    lines = [markdown_text(caption(table, scale)), "", _md_row(["", *table.columns]), _md_row(["---"] * (len(table.columns) + 1))]
     for row in table.rows:
         cells = [table.cell(row, column) for column in table.columns]
-        lines.append(_md_row([_md(row)] + [f"{_md(ours(cell))}<br>{_md(theirs(cell))}" for cell in cells], raw=True))
+        lines.append(
+            _md_row([markdown_text(row)] + [f"{markdown_text(ours(cell))}<br>{markdown_text(theirs(cell))}" for cell in cells], raw=True)
+        )
     return "\n".join([*lines, ""])
 
 
 def _md_row(texts: list[str], raw: bool = False) -> str:
-    return "| " + " | ".join(texts if raw else map(_md, texts)) + " |"
+    return "| " + " | ".join(texts if raw else map(markdown_text, texts)) + " |"
 
 
-def _md(text: str) -> str:
+def markdown_text(text: str) -> str:
     return re.sub(r"([\\|<>*_`\[\]])", r"\\\1", _one_line(text))
 
 

@@ -65,16 +65,12 @@ def sentence(cell: CellRecord) -> str:
         "worse": f"lies beyond ±{verdict.margin:g} on the wrong side, so ours is worse",
         "better": f"lies beyond ±{verdict.margin:g} on the right side, so ours is better",
         "undecided": f"crosses ±{verdict.margin:g}, so {n} seed{'s' if n != 1 else ''} cannot decide",
-        "cannot be decided": f"crosses ±{verdict.margin:g}, and so would that of any number of our seeds: the paper's own spread is too wide",
+        "cannot be decided": f"crosses ±{verdict.margin:g}, as any number of our seeds would: the paper's own spread is too wide",
     }[cell.state]
     fragile = " Another reading of the paper's ± or of its number of runs gives another word." if verdict.fragile else ""
     return f"{gap}; its {between} {reason}.{fragile}"
 
 
-def commands(cell: CellRecord) -> list[tuple[str, str]]:
-    """What to type for exactly this cell at the paper's recipe."""
-    return [
-        ("choose it", f"okd plan --scale paper {cell.address} --save"),
-        ("with Snakemake", "snakemake --cores 4"),
-        ("or with DVC", "dvc repro"),
-    ]
+def commands(cell: CellRecord) -> list[str]:
+    """What to type for exactly this cell at the paper's recipe: choose it, then either engine."""
+    return [f"okd plan --scale paper {cell.address} --save", "snakemake --cores 4", "dvc repro"]

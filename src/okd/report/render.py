@@ -1,7 +1,6 @@
 """One self-contained HTML file from reports/data/: Jinja2 with autoescape, no network, no JavaScript needed."""
 
 import hashlib
-import json
 from base64 import b64encode
 from collections import Counter
 from importlib.resources import files
@@ -10,14 +9,15 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from okd.evaluation.records import CellRecord, FigureData, Summary, TableRecord
+from okd.evaluation.records import CellRecord, FigureData, Findings, Summary, TableRecord
+from okd.evaluation.same_experiment import SameExperiment
 from okd.evaluation.verdict import ASSUMED_N, CONFIDENCE, MODERATED_FROM, OTHER_N
 from okd.report import phrases
 from okd.report.contents import Contents
 from okd.report.downloads import FORMATS
 from okd.report.figures import agreement_profile, figures_of
-from okd.report.states import STATES
-from okd.report.strip import strip
+from okd.report.states import OUTCOMES, STATES
+from okd.report.strip import claim_strip, strip
 
 RULES = {
     "confidence": round(100 * CONFIDENCE),
@@ -36,12 +36,14 @@ def read_data(folder: Path, seen_from: Path | None = None) -> Contents:
         tables = [TableRecord.model_validate_json((folder / f"{name}.json").read_bytes()) for name in names]
         more = {name: folder / f"{name}.figure.json" for name in names}
         figures = {name: FigureData.model_validate_json(file.read_bytes()) for name, file in more.items() if file.is_file()}
-        claims = json.loads((folder / "claims.json").read_bytes()) if (folder / "claims.json").is_file() else None
+        claims, same = folder / "claims.json", folder / "same-experiment.json"
+        findings = Findings.model_validate_json(claims.read_bytes()) if claims.is_file() else None
+        shared = SameExperiment.model_validate_json(same.read_bytes()) if same.is_file() else None
     except (OSError, ValueError) as error:
         raise ValueError(f"{folder.name} is missing or damaged ({type(error).__name__}): run `okd tables`") from None
     beside = seen_from is None or folder.resolve().is_relative_to(seen_from.resolve())
     place = folder.resolve().relative_to(seen_from.resolve()).as_posix() if seen_from and beside else "data" if beside else None
-    return Contents(summary=summary, tables=tables, figure_data=figures, claims=claims, data=place)
+    return Contents(summary=summary, tables=tables, figure_data=figures, findings=findings, same=shared, data=place)
 
 
 def render(summary: Summary, tables: list[TableRecord]) -> str:
@@ -55,14 +57,24 @@ def render_contents(contents: Contents) -> str:
         loader=PackageLoader("okd.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {
-        name: getattr(phrases, name) for name in ("number", "signed", "spread", "anchor", "hours", "header", "as_printed", "look", "sentence")
+        name: getattr(phrases, name)
+        for name in ("number", "signed", "spread", "anchor", "hours", "header", "as_printed", "look", "sentence")
     }
-    environment.filters |= {"strip": strip, "data_hashes": data_hashes, "counted": counted, "capitalize_first": lambda text: text[:1].upper() + text[1:]}
+    environment.filters |= {
+        "strip": strip,
+        "claim_strip": claim_strip,
+        "data_hashes": data_hashes,
+        "devices": devices,
+        "counted": counted,
+        "capitalize_first": lambda text: text[:1].upper() + text[1:],
+    }
     script = files("okd.report").joinpath("templates/script.js").read_text(encoding="utf-8")
     return environment.get_template("report.html.j2").render(
         contents=contents,
         summary=contents.summary,
         claims=contents.claims,
+        same=contents.same,
+        outcomes=OUTCOMES,
         states=STATES,
         units=phrases.UNITS,
         formats=FORMATS,
@@ -78,8 +90,12 @@ def render_contents(contents: Contents) -> str:
 
 
 def data_hashes(cell: CellRecord) -> list[str]:
-    """The data behind a cell's runs, a line a split."""
-    return sorted({f"{split} {digest}" for run in cell.runs for split, digest in run.data_sha256.items()})
+    """The data behind a cell's runs, a line a split; the footer has the hashes in full."""
+    return sorted({f"{split} {digest[:16]}" for run in cell.runs for split, digest in run.data_sha256.items()})
+
+
+def devices(cell: CellRecord) -> list[str]:
+    return sorted({run.device for run in cell.runs if run.device})
 
 
 def counted(table: TableRecord) -> list[tuple[str, int]]:

@@ -22,3 +22,5 @@ STATES = {
 }
 JUDGED = ("matches", "worse", "better", "undecided", "cannot be decided")
 ATTENTION = ("failed", "diverged", "stale", "data not verified")  # runs and cells that somebody has to look at
+# of claims, those that need attention first
+OUTCOMES = {"contradicted": "✕", "smaller": "▽", "larger": "△", "undecided": "◐", "reproduced": "✓", "not run": "–"}

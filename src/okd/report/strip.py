@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from okd.evaluation.records import CellRecord
+from okd.evaluation.records import CellRecord, ClaimRecord
 
 LEFT, WIDTH = 12.0, 296.0  # of 320 units
 
@@ -17,6 +17,7 @@ class Strip:
     margin: tuple[float, float] | None
     interval: tuple[float, float] | None
     words: str
+    zero: float | None = None
 
 
 def strip(cell: CellRecord) -> Strip | None:
@@ -39,7 +40,9 @@ def strip(cell: CellRecord) -> Strip | None:
 
     decimals = max(cell.decimals, 2)
     words = f"published {cell.published:.{decimals}f}, ours {', '.join(f'{value:.{decimals}f}' for value in cell.ours.values)}"
-    words += f"; margin ±{verdict.margin:g}, interval {interval[0]:.{decimals}f} to {interval[1]:.{decimals}f}" if verdict and interval else ""
+    words += (
+        f"; margin ±{verdict.margin:g}, interval {interval[0]:.{decimals}f} to {interval[1]:.{decimals}f}" if verdict and interval else ""
+    )
     return Strip(
         published=place(cell.published),
         mean=place(cell.ours.mean),
@@ -47,4 +50,19 @@ def strip(cell: CellRecord) -> Strip | None:
         margin=ends(margin),
         interval=ends(interval),
         words=words,
+    )
+
+
+def claim_strip(claim: ClaimRecord) -> Strip | None:
+    """The paper's effect and ours with its interval, against nothing."""
+    if claim.printed_effect is None or claim.effect is None:
+        return None
+    interval = (claim.low, claim.high) if claim.low is not None and claim.high is not None else (claim.effect, claim.effect)
+    values = [0.0, claim.printed_effect, claim.effect, *interval]
+    low, high = min(values), max(values)
+    scale = WIDTH / (high - low) if high > low else 0.0
+    places = [round(LEFT + (value - low) * scale, 1) for value in values]
+    words = f"published effect {claim.printed_effect:.2f}, ours {claim.effect:.2f}, interval {interval[0]:.2f} to {interval[1]:.2f}"
+    return Strip(
+        published=places[1], mean=places[2], seeds=[places[2]], margin=None, interval=(places[3], places[4]), words=words, zero=places[0]
     )

@@ -140,9 +140,10 @@ def _boot_id() -> str:
 
 
 def _start_of(pid: int) -> float | None:
-    """Start time of a process from /proc; None where there is no such process."""
+    """Start time of a process from /proc; None where there is no such process, or only what a dead one leaves until it is reaped."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return None
-    return float(stat.rpartition(")")[2].split()[19])
+    fields = stat.rpartition(")")[2].split()
+    return None if fields[0] in "ZX" else float(fields[19])

@@ -53,7 +53,10 @@ def train(run: Run, root: Path, *, stop: Stop, may_write: Callable[[], None], de
 def _resumed(run: Run, root: Path, places: Places, device: torch.device) -> Session:
     session = Session(run, root, device)
     if state := checkpoint.load(places.scratch, key=run.key):
-        session.load_state_dict(state)
+        try:
+            session.load_state_dict(state)
+        except KeyError as missing:
+            raise ValueError(f"{places.scratch}: the resume file has no {missing}, another version wrote it; delete the folder") from None
     return session
 
 

@@ -1,0 +1,76 @@
+"""How fast training goes, and how we know: from earlier results on this kind of device, from a calibration, or by a constant.
+
+A rate is counted operations per second of training, evaluation included. scratch/calibration.json, which `okd bench --calibrate`
+writes, is {"version": 1, "rates": [{"method", "networks": "a,b", "numerics", "kind": "GPU" or "CPU core", "operations_per_s"}, ...]}.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
+from typing import Any, Literal
+
+from okd.plan.run import Run
+from okd.plan.store import read_json
+
+Kind = Literal["GPU", "CPU core"]
+Source = Literal["results", "calibration", "constant"]
+Thing = tuple[str, str, str, str]  # method, networks, numerics, kind of device
+
+# Where nothing has been measured yet (LOG.md says from where).
+CONSTANT: dict[str, float] = {"GPU": 5.0e12, "CPU core": 3.0e10}
+CALIBRATION = "scratch/calibration.json"
+
+
+def has_gpu() -> bool:
+    return Path("/proc/driver/nvidia/gpus").is_dir()
+
+
+@dataclass(frozen=True)
+class Rates:
+    results: Mapping[Thing, float]
+    calibration: Mapping[Thing, float]
+
+    def of(self, run: Run, kind: Kind) -> tuple[float, Source]:
+        """Of this method and these networks; a calibration also of these networks under other methods."""
+        thing = thing_of(run, kind)
+        if rate := self.results.get(thing):
+            return rate, "results"
+        if rate := self.calibration.get(thing):
+            return rate, "calibration"
+        alike = [rate for (_, *rest), rate in self.calibration.items() if tuple(rest) == thing[1:]]
+        return (mean(alike), "calibration") if alike else (CONSTANT[kind], "constant")
+
+
+def thing_of(run: Run, kind: str) -> Thing:
+    return (run.method.name, ",".join(network.name for network in run.networks), run.numerics.name, kind)
+
+
+def read_rates(root: Path, operations: Any) -> Rates:
+    """`operations(run, epochs)` counts what a training of so many epochs computes."""
+    return Rates(dict(_of_results(root, operations)), _of_calibration(root))
+
+
+def _of_results(root: Path, operations: Any) -> Iterable[tuple[Thing, float]]:
+    """By result, in the order of their names: the last one of a kind counts."""
+    for file in sorted((root / "results").glob("*/*/*/result.json")):
+        result, spec = read_json(file), file.with_name("spec.json")
+        if result is None or not spec.is_file() or not result.get("seconds"):
+            continue
+        run = Run.from_json(spec.read_text(encoding="utf-8"))
+        yield thing_of(run, "GPU" if "CUDA" in result["device"] else "CPU core"), operations(run, result["epochs"]) / result["seconds"]
+
+
+def _of_calibration(root: Path) -> dict[Thing, float]:
+    """Rows that are not as they should be are passed over: a price is an estimate."""
+    rows = (read_json(root / CALIBRATION) or {}).get("rates")
+    found: dict[Thing, float] = {}
+    for row in rows if isinstance(rows, list) else []:
+        try:
+            rate = float(row["operations_per_s"])
+            thing = (str(row["method"]), str(row["networks"]), str(row["numerics"]), str(row["kind"]))
+        except (KeyError, TypeError, ValueError):
+            continue
+        if rate > 0:
+            found[thing] = rate
+    return found
