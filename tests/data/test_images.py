@@ -211,14 +211,15 @@ def test_file_that_is_no_image(project: Path) -> None:
         list(opened(project, planned(project)).test())
 
 
+BEE = "there/mine/val/bee/deep/1.JPEG"
 STALE: dict[str, tuple[str, Callable[[Path], object]]] = {
-    "image of another size": ("has .* bytes; it had", lambda root: edit(root.parent / "there/mine/val/bee/deep/1.JPEG", lambda raw: raw[1:])),
-    "image gone": ("is gone", lambda root: (root.parent / "there/mine/train/bee/01.png").unlink()),
+    "image of another size": ("has .* bytes; it had", lambda root: edit(root.parent / BEE, lambda raw: raw[1:])),
+    "image gone": ("is gone", lambda root: (root.parent / BEE).unlink()),
     "list edited": ("missing or differs", lambda root: edit(root / "data/mine/train.files", flip)),
     "list gone": ("missing or differs", lambda root: (root / "data/mine/test.files").unlink()),
     "list of something else": ("missing or differs", lambda root: (root / "data/mine/test.files").write_text("hello\n")),
     "no manifest": ("run `okd fetch mine`", lambda root: manifest_file(root, "mine").unlink()),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("stale", STALE)
@@ -252,8 +253,10 @@ def test_images_that_leave_memory_alone(project: Path) -> None:
 
     pictures = Pictures(listings["train"], project.parent / "there" / "mine", Centred(16))
     assert len(pictures) == 21
-    assert pictures[7].dtype == torch.uint8
-    assert pictures[7].shape == (1, 3, 16, 16)
+    seen = pictures[7]
+    assert isinstance(seen, Tensor)
+    assert seen.dtype == torch.uint8
+    assert seen.shape == (1, 3, 16, 16)
 
 
 def test_training_on_own_images(project: Path) -> None:

@@ -4,7 +4,7 @@ import formulas
 import numpy as np
 import pytest
 import torch
-from samples import TOLERANCE, batch_of, error, float64, outputs_of, row, targets_of, teacher_of, terms_of
+from cases import TOLERANCE, batch_of, error, float64, outputs_of, row, targets_of, teacher_of, terms_of
 
 from okd.distillation.teachers.gate import Gate, MeanGate
 

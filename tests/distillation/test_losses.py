@@ -3,7 +3,7 @@
 import formulas
 import pytest
 import torch
-from samples import TOLERANCE, error, float64, outputs_of
+from cases import TOLERANCE, error, float64, outputs_of
 
 from okd.distillation.losses import cross_entropy, distillation, naive_distillation, soften
 

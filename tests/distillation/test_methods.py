@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 import torch
-from samples import row
+from cases import row
 
 from okd.distillation.groups import BranchBased, NetworkBased
 from okd.distillation.methods import METHODS, method

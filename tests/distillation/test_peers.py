@@ -7,7 +7,7 @@ import formulas
 import numpy as np
 import pytest
 import torch
-from samples import TOLERANCE, batch_of, error, float64, outputs_of, row, targets_of, teacher_of, terms_of
+from cases import TOLERANCE, batch_of, error, float64, outputs_of, row, targets_of, teacher_of, terms_of
 
 from okd.distillation.losses import distillation, soften
 

@@ -3,7 +3,7 @@
 import formulas
 import pytest
 import torch
-from samples import TOLERANCE, error, float64, row, targets_of, terms_of
+from cases import TOLERANCE, error, float64, row, targets_of, terms_of
 
 from okd.data.batch import Batch
 from okd.distillation.groups import NetworkBased

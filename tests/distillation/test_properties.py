@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from samples import batch_of, outputs_of, row, targets_of, teacher_of, terms_of
+from cases import batch_of, outputs_of, row, targets_of, teacher_of, terms_of
 
 from okd.data.batch import Batch
 from okd.distillation.methods import Method

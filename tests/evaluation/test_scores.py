@@ -86,6 +86,33 @@ def test_disagreement_and_correlation() -> None:
         of("disagreement", predictions(4, ("student_0",)))
 
 
+def calibration_by_hand(row: str) -> float:
+    """Image by image and bin by bin."""
+    bins: list[list[tuple[float, bool]]] = [[] for _ in range(15)]
+    for logits, label in zip(GROUP.logits(row), GROUP.labels, strict=True):
+        answers = softmax(logits)
+        best = int(answers.argmax())
+        bins[next(b for b in range(15) if answers[best] <= (b + 1) / 15 or b == 14)].append((float(answers[best]), best == label))
+    gaps = [abs(sum(sure for sure, _ in held) - sum(right for _, right in held)) for held in bins]
+    return 100 * sum(gaps) / len(GROUP.labels)
+
+
+def test_calibration_is_the_gap_between_confidence_and_accuracy() -> None:
+    students = [calibration_by_hand(f"student_{m}") for m in range(3)]
+    assert of("calibration") == pytest.approx(np.mean(students))
+    assert of("calibration", student=1) == pytest.approx(students[1])
+
+
+def test_calibration_of_the_sure_and_of_the_honest() -> None:
+    """Always sure and right: 0. Always sure and half right: 50."""
+    labels = np.arange(100) % 10
+    sure = np.eye(10)[labels].astype(np.float16) * 50
+    half = np.eye(10)[np.where(np.arange(100) < 50, labels, (labels + 1) % 10)].astype(np.float16) * 50
+    for logits, expected in ((sure, 0), (half, 50)):
+        one = Predictions({"labels": labels, "student_0": logits, "student_0_top5": np.zeros((100, 5), np.int16)})
+        assert of("calibration", one) == pytest.approx(expected, abs=1e-6)
+
+
 def test_logit_statistics_are_over_all_test_logits() -> None:
     one = predictions(5, ("student_0",))
     logits = one.logits("student_0")

@@ -18,7 +18,7 @@ rule report:
     input:
         rules.tables.output,
     output:
-        "reports/report.html",
+        report("reports/report.html", category="Tables, verdicts and figures"),
     log:
         "logs/report.log",
     shell:

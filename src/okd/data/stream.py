@@ -84,22 +84,18 @@ class StreamedData:
         loader = DataLoader(
             pictures,
             batch_sampler=groups,
-            collate_fn=torch.stack,
+            collate_fn=_stacked,
             num_workers=min(self.workers, len(groups)),
             pin_memory=self.device.type == "cuda",
             worker_init_fn=_out_of_the_group,
             generator=torch.Generator(),  # a loader without one draws from the global generator
         )
-        problem = ""
-        try:
-            for group, images in zip(groups, loader, strict=True):
-                seen = images.to(self.device, non_blocking=True).transpose(0, 1)
-                index = torch.tensor(group)
-                yield Batch(self._normalise(seen), labels[index].to(self.device), index.to(self.device))
-        except DataError as error:  # a worker's comes with its traceback
-            problem = str(error).strip().splitlines()[-1].removeprefix(f"{DataError.__module__}.DataError: ")
-        if problem:
-            raise DataError(problem)  # out here, so that no traceback keeps the workers alive
+        for group, images in zip(groups, loader, strict=True):
+            if isinstance(images, DataError):
+                raise images
+            seen = images.to(self.device, non_blocking=True).transpose(0, 1)
+            index = torch.tensor(group)
+            yield Batch(self._normalise(seen), labels[index].to(self.device), index.to(self.device))
 
     def _normalise(self, images: Tensor) -> Tensor:
         return images.float().div_(255).sub_(self.mean).div_(self.std)
@@ -108,6 +104,8 @@ class StreamedData:
 class Pictures(Dataset):
     """Image number i as the transform shows it: uint8 (V, 3, size, size)."""
 
+    # An error is handed over, not raised: a worker's exception would come as a page of text, and keep the worker alive.
+
     def __init__(self, listing: Listing, folder: Path, transform: "Augmented | Centred") -> None:
         self.paths, self.hashes, self.labels = listing.paths, listing.hashes, listing.labels
         self.folder, self.transform = folder, transform
@@ -115,21 +113,21 @@ class Pictures(Dataset):
     def __len__(self) -> int:
         return len(self.paths)
 
-    def __getitem__(self, index: int) -> Tensor:
-        """Raises DataError where a byte has changed since `okd fetch`, or where the file is no image."""
+    def __getitem__(self, index: int) -> Tensor | DataError:
+        """A DataError where a byte has changed since `okd fetch`, or where the file is no image."""
         from PIL import Image
 
         path = self.folder / self.paths[index]
         try:
             raw = path.read_bytes()
         except OSError as error:
-            raise DataError(f"{path}: {error.strerror}") from None
+            return DataError(f"{path}: {error.strerror}")
         if hashlib.sha256(raw).hexdigest() != self.hashes[index]:
-            raise DataError(f"{path} has changed since `okd fetch` described it")
+            return DataError(f"{path} has changed since `okd fetch` described it")
         try:
             image = Image.open(io.BytesIO(raw)).convert("RGB")
         except Exception as error:  # Pillow raises whatever its decoders do
-            raise DataError(f"{path} is no image ({type(error).__name__})") from None
+            return DataError(f"{path} is no image ({type(error).__name__})")
         return self.transform(image, index)
 
 
@@ -166,6 +164,12 @@ class Centred:
 
     def __call__(self, image: Any, index: int) -> Tensor:
         return self.transform(image)[None]
+
+
+def _stacked(items: list[Tensor | DataError]) -> Tensor | DataError:
+    """A batch, or the first thing that is wrong with it."""
+    problem = next((item for item in items if isinstance(item, DataError)), None)
+    return problem or torch.stack([item for item in items if isinstance(item, Tensor)])
 
 
 def _out_of_the_group(worker: int) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 
 Array = np.ndarray
 COLLAPSED_WITHIN = 5.0  # points of chance
+CALIBRATION_BINS = 15
 
 
 class Predictions:
@@ -49,6 +50,11 @@ class Predictions:
         return int((self.arrays[f"{row}_top5"][:, :top] == self.labels[:, None]).any(axis=1).sum())
 
 
+def _chosen(one: Predictions, student: int | None) -> list[str]:
+    """One student of a group, or all of them."""
+    return [f"student_{student}"] if student is not None and len(one.students) > 1 else one.students
+
+
 def _number(row: str) -> int:
     return int(row.rpartition("_")[2])
 
@@ -81,6 +87,15 @@ def correlation(members: Sequence[Array]) -> float:
     return float(np.mean([np.corrcoef(a, b)[0, 1] for a, b in combinations(flat, 2)]))
 
 
+def calibration_error(logits: Array, labels: Array) -> float:
+    """Expected calibration error in percent: confidence against accuracy in 15 equal bins, weighted by images [Guo et al. 2017]."""
+    probabilities = softmax(logits)
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    bins = np.clip(np.ceil(confidence * CALIBRATION_BINS).astype(int) - 1, 0, CALIBRATION_BINS - 1)
+    gaps = np.bincount(bins, weights=confidence - right, minlength=CALIBRATION_BINS)
+    return 100.0 * float(np.abs(gaps).sum()) / len(labels)
+
+
 def statistic(name: str, replicate: Sequence[Predictions], *, mix: str, top: int, student: int | None = None) -> float:
     """One number of one replicate: of one run, or of several that are joined. Errors in percent.
 
@@ -94,6 +109,9 @@ def statistic(name: str, replicate: Sequence[Predictions], *, mix: str, top: int
             return float(np.mean([one.error(row, top) for one in replicate for row in one.students]))
         case "best_student":
             return min(one.error(row, top) for one in replicate for row in one.students)
+        case "calibration":
+            rows = [(one, row) for one in replicate for row in _chosen(one, student)]
+            return float(np.mean([calibration_error(one.logits(row), one.labels) for one, row in rows]))
         case "leader" | "teacher":
             return float(np.mean([one.error(name, top) for one in replicate]))
         case _ if name.startswith("student_"):

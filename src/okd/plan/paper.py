@@ -20,6 +20,7 @@ STATISTICS = [
     "ensemble",
     "disagreement",
     "correlation",
+    "calibration",
     "logit_max",
     "logit_min",
     "logit_variance",

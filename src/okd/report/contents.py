@@ -109,7 +109,7 @@ class Contents:
     @property
     def heading(self) -> str:
         """A count, by a fixed rule, and never an adjective."""
-        if any(claim.outcome != "not run" for claim in self.claims):
+        if self.summary.scale == "paper" and any(claim.outcome != "not run" for claim in self.claims):
             return f"{self.reproduced} of {len(self.claims)} claims reproduced"
         if self.judged:
             return f"{self.count('matches')} of {self.judged} judged cells match"
@@ -118,7 +118,7 @@ class Contents:
     @property
     def exceptions(self) -> list[str]:
         """At most four clauses: what a reader must know before any number."""
-        clauses = [f"scale {self.summary.scale}: nothing here is judged"] if self.summary.scale != "paper" else []
+        clauses = [f"scale {self.summary.scale}: no trained number is judged"] if self.summary.scale != "paper" else []
         clauses += [f"{_cells(count)} {word}" for word in ("worse", "better") if (count := self.count(word))]
         if count := self.count("undecided", "cannot be decided"):
             clauses.append(f"{_cells(count)} undecided")
