@@ -11,6 +11,7 @@ from okd.evaluation.records import (
     Measured,
     PaperRecord,
     PrintedClaim,
+    RankRecord,
     RemarkRecord,
     RunRecord,
     SoftLabels,
@@ -117,7 +118,7 @@ def contents(tables: list[TableRecord], figures: dict[str, FigureData] | None = 
         data=[text],
         margins={"cifar100": 0.5},
     )
-    findings, same = Findings(claims=[claim(outcome, text) for outcome in OUTCOMES], ranks=[]), shared(text)
+    findings, same = Findings(claims=[claim(outcome, text) for outcome in OUTCOMES], ranks=[rank(text)]), shared(text)
     return Contents(summary=summary, tables=tables, figure_data=figures or {}, findings=findings, same=same)
 
 
@@ -144,6 +145,10 @@ def claim(outcome: str, text: str) -> ClaimRecord:
     )
 
 
+def rank(text: str) -> RankRecord:
+    return RankRecord(table="t", label=f"resnet32 {text}", cells=7, separated=15, compared=3, kept=2, same_best=True, tau=0.81)
+
+
 def shared(text: str) -> SameExperiment:
     values = {"p": 28.76, "q": 31.18}
     cell = SharedCell(
@@ -168,12 +173,20 @@ def every_state(text: str = "", scale: str = "demo") -> Contents:
         for one in soft
         for label in (0, 1)
     ]
+    costs = [
+        cell("matches", f"R / {column}{text}", table="k", row=row, value=value).model_copy(
+            update={"statistic": "train_cost" if column == "cost" else "student", "unit": "number" if column == "cost" else "error"}
+        )
+        for row, values in (("KD", (6.0, 30.0)), ("ONE", (2.0, 25.0)))
+        for column, value in zip(("error", "cost"), values, strict=True)
+    ]
     tables = [
         table("t", states, text=text),
         table("d", dots, draw="dots"),
         table("h", heat, draw="heatmap"),
         table("l", lines, draw="curves"),
         table("s", soft, draw="soft-labels"),
+        table("k", costs),
     ]
     return contents(tables, {"l": FigureData(curves=curves), "s": FigureData(soft_labels=labels)}, text=text, scale=scale)
 

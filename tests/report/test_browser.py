@@ -93,7 +93,7 @@ def test_a_command_can_be_copied_and_a_figure_saved(browser: Browser, pages: dic
     panel = browser.driver.find_element("id", PANEL)
     names = [button.get_attribute("aria-label") for button in panel.find_elements("tag name", "button")]
     assert names == [f"Copy: {text}" for text in ("okd plan --scale paper t/row/c3 --save", "snakemake --cores 4", "dvc repro")]
-    assert len(browser.driver.find_elements("css selector", "figure.drawn > button")) == 6
+    assert len(browser.driver.find_elements("css selector", "figure.drawn > button")) == 7
 
 
 def test_print_shows_tables_and_ribbon_and_no_controls(browser: Browser, pages: dict[str, Path]) -> None:

@@ -10,6 +10,7 @@ from importlib.resources import files
 import pytest
 from samples import NASTY, as_large_as_the_papers, every_state
 
+from okd.report.costpoints import CostPoint, frontier
 from okd.report.phrases import look, sentence
 from okd.report.render import render_contents
 from okd.report.states import JUDGED, STATES
@@ -105,7 +106,7 @@ def test_every_verdict_is_a_sentence_with_its_interval_and_its_margin() -> None:
 
 def test_every_figure_has_a_title_a_description_and_its_data() -> None:
     text = page(scale="paper")
-    for name in ("d", "h", "l", "s", "agreement"):
+    for name in ("d", "h", "l", "s", "k", "agreement"):
         (figure,) = re.findall(rf'<figure class="drawn" id="figure-{name}".*?</figure>', text, re.DOTALL)
         assert 'role="img" aria-label="' in figure
         assert "<figcaption><strong>" in figure
@@ -125,3 +126,15 @@ def test_two_thousand_runs_stay_small() -> None:
     page = render_contents(contents)
     assert time.perf_counter() - started < 20
     assert len(page.encode()) <= 3_000_000
+
+
+def test_the_frontier_is_what_nothing_beats_in_both() -> None:
+    points = [
+        CostPoint("R", name, "ours", cost, error)
+        for name, cost, error in (("a", 1, 9), ("b", 2, 9.5), ("c", 3, 5), ("d", 3, 6), ("e", 9, 4))
+    ]
+    assert [point.row for point in frontier(points)] == ["a", "c", "e"]
+
+
+def test_ranks_are_said_under_their_table() -> None:
+    assert "2 of 3 pairs that the paper separates" in page()

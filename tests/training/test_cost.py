@@ -91,5 +91,5 @@ def test_costs_json_is_what_would_be_counted_today() -> None:
 
 
 def test_an_unknown_name_gets_one_line() -> None:
-    with pytest.raises(ValueError, match=re.escape("unknown network 'resnet33', did you mean 'resnet32'?")):
+    with pytest.raises(ValueError, match=re.escape("unknown network 'resnet33', did you mean 'resnet34'?")):
         cost("--network resnet33")

@@ -98,6 +98,6 @@ def _dials() -> str:
     """The real dials, turned to the small paper at scale paper."""
     text = (ROOT / "params.yaml").read_text()
     for name, value in (("scale", "paper"), ("reproduce", "[small]"), ("seeds", "null"), ("numerics", "exact")):
-        text, count = re.subn(rf"^{name}: \S+", f"{name}: {value}", text, flags=re.MULTILINE)
+        text, count = re.subn(rf"^{name}: [^#\n]*?( *)(?=#|$)", rf"{name}: {value}\1", text, flags=re.MULTILINE)
         assert count == 1, name
     return text

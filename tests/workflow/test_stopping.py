@@ -173,10 +173,10 @@ def test_clocks_that_are_wrong_cost_no_result(tmp_path: Path, tmp_path_factory: 
     agreement = Agreement(checkout)
     for hours in (1, -1):
         checkout.delete(ONE)
-        times = (time.time() + 3600 * hours,) * 2
+        then = time.time() + 3600 * hours
         inputs = [*root.glob("plan/**/*.json"), *root.glob("papers/*"), *root.glob("data/*"), *root.glob("data/digits/*")]
         for file in [*inputs, *root.glob("results/paper/*/*/*"), root / "params.yaml"]:
-            os.utime(file, times)
+            os.utime(file, (then, then))
         agreement.step(f"inputs {hours} h from now", wants=([ONE], [ONE]), by="snakemake", trains=[ONE], then=((), [ONE]))
     checkout.okd("record")
     agreement.step("then the other engine", wants=NOTHING, by="dvc repro")

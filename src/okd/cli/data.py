@@ -6,10 +6,13 @@ from typing import Annotated
 import typer
 
 from okd.cli.options import Json
+from okd.data import images
 from okd.data.arrays import Manifest, Split, SplitFacts, channel_statistics
-from okd.data.datasets import ORIGINS, read_arrays
+from okd.data.datasets import ORIGINS, OWN, read_arrays
 from okd.plan.catalog import catalog, unknown
 from okd.plan.settings import find_root
+
+MOST_CLASSES = 100  # that are listed one by one
 
 
 def register(app: typer.Typer) -> None:
@@ -23,19 +26,23 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Check every byte of a prepared data set; print counts, classes, channel statistics, hashes and source."""
-    if name not in ORIGINS:
-        raise ValueError(unknown("data set", name, ORIGINS))
-    manifest, splits = read_arrays(name, find_root())
+    known = catalog().datasets
+    if name not in known:
+        raise ValueError(unknown("data set", name, known))
+    if known[name].layout == "images":
+        manifest, splits = images.load(name, find_root())[0], None
+    else:
+        manifest, splits = read_arrays(name, find_root())
     if as_json:
         typer.echo(manifest.to_json(), nl=False)
         return
-    for label, text in (*described(manifest), *statistics(manifest, splits["train"])):
+    for label, text in (*described(manifest), *(statistics(manifest, splits["train"]) if splits else ())):
         typer.echo(f"{label:10}{text}")
 
 
 def described(manifest: Manifest) -> Iterator[tuple[str, str]]:
     """Label and text of every line about where the data come from and what they are."""
-    origin, channels, height, width = ORIGINS[manifest.name], *manifest.shape
+    origin, channels, height, width = ORIGINS.get(manifest.name, OWN), *manifest.shape
     state = "the official data" if manifest.verified else "NOT known to be the official data"
     yield manifest.name, f"{catalog().datasets[manifest.name].title}, revision {manifest.revision}: {state}"
     yield "source", manifest.source
@@ -67,6 +74,8 @@ def counts(facts: SplitFacts) -> str:
     """How many of each class."""
     if len(set(facts.per_class)) == 1:
         return f"{facts.per_class[0]:,} of each class"
+    if len(facts.per_class) > MOST_CLASSES:
+        return f"{min(facts.per_class):,} to {max(facts.per_class):,} of each class"
     return "by class: " + " ".join(f"{count:,}" for count in facts.per_class)
 
 

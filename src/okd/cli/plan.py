@@ -9,11 +9,12 @@ import typer
 
 from okd.cli.options import Json
 from okd.plan.margins import read_margins
-from okd.plan.paper import read_papers, read_scales
+from okd.plan.paper import read_papers
 from okd.plan.planner import Plan, make_plan
 from okd.plan.preview import Preview
 from okd.plan.price import check_budget
 from okd.plan.rates import Kind
+from okd.plan.scales import check_scales
 from okd.plan.settings import Project, Scale, find_root, open_project, save_choice
 from okd.plan.source import Faults, collect
 from okd.plan.store import finished_runs, forgive_clocks, write_plan
@@ -68,16 +69,17 @@ def _planned(scale: str | None, targets: list[str] | None) -> tuple[Project, Pla
 
     def planned() -> tuple[Project, Plan]:
         project = open_project(root)
+        check_scales(root)
         return project, make_plan(project, scale=scale, targets=targets)
 
-    readers: list[Callable[[], Any]] = [lambda: read_margins(root), lambda: read_scales(root), lambda: read_papers(root)]
+    readers: list[Callable[[], Any]] = [lambda: read_margins(root), lambda: check_scales(root), lambda: read_papers(root)]
     try:
         found = planned()
-        readers[0]()
-        return found
     except Faults:
         collect([planned, *readers])
         raise
+    collect([lambda: read_margins(root), lambda: check_scales(root, (cell.placed for cell in found[1].cells))])
+    return found
 
 
 def _summary(project: Project, choice: Plan, chosen: list[str]) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sys
 import time
 from collections import Counter
@@ -54,6 +55,7 @@ def _counts(records: list[RunRecord]) -> str:
 
 def _watch(root: Path) -> None:
     """A line that is redrawn on a terminal; elsewhere a line for every tenth of the runs and epochs done."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it ends with its engine, which has more to say
     runs, started = Index(root).all_runs(), time.monotonic()
     parent = int(os.environ.get("OKD_PARENT", os.getppid()))
     terminal, tenth, first = sys.stderr.isatty(), -1, None

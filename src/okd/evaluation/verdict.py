@@ -27,13 +27,14 @@ class Prior:
 
     degrees: float  # d0; infinite: all cells share one variance
     variance: float  # s0^2
+    pooled: float = inf  # degrees of freedom of all cells together: no shrunk variance is known better than that
 
     def moderate(self, variance: float, degrees: int) -> tuple[float, float]:
         """A cell's variance shrunk towards the prior, and its degrees of freedom."""
         if self.degrees == inf:
-            return self.variance, inf
+            return self.variance, self.pooled
         total = self.degrees + degrees
-        return (self.degrees * self.variance + degrees * variance) / total, total
+        return (self.degrees * self.variance + degrees * variance) / total, min(total, self.pooled)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,12 +65,13 @@ def fit_prior(variances: Sequence[float], degrees: int) -> Prior | None:
     kept = np.array([value for value in variances if value > 0])
     if len(kept) < MODERATED_FROM or degrees < 1:
         return None
+    pooled = float(len(kept) * degrees)
     e = np.log(kept) - digamma(degrees / 2) + np.log(degrees / 2)
     excess = float(e.var(ddof=1) - polygamma(1, degrees / 2))
     if excess <= 0:
-        return Prior(degrees=inf, variance=float(kept.mean()))
+        return Prior(degrees=inf, variance=float(kept.mean()), pooled=pooled)
     d0 = 2 * _inverse_trigamma(excess)
-    return Prior(degrees=d0, variance=float(np.exp(e.mean() + digamma(d0 / 2) - np.log(d0 / 2))))
+    return Prior(degrees=d0, variance=float(np.exp(e.mean() + digamma(d0 / 2) - np.log(d0 / 2))), pooled=pooled)
 
 
 def _inverse_trigamma(value: float) -> float:
@@ -87,7 +89,7 @@ def spread_of(variance: float | None, n: int, prior: Prior | None) -> Spread | N
     """The spread behind a mean of n runs; None where one run has no prior to lean on."""
     degrees = n - 1
     if prior is not None:
-        shrunk, total = prior.moderate(variance or 0.0, degrees) if degrees else (prior.variance, prior.degrees)
+        shrunk, total = prior.moderate(variance or 0.0, degrees) if degrees else (prior.variance, min(prior.degrees, prior.pooled))
         return Spread(variance=shrunk, degrees=total, n=n)
     return Spread(variance=variance, degrees=degrees, n=n) if variance is not None and degrees else None
 

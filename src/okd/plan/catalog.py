@@ -8,7 +8,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from okd.plan.source import load, nearest, validated
+from okd.plan.consistency import inconsistencies
+from okd.plan.schema import validated
+from okd.plan.source import Faults, load, nearest, shown
 
 Value = str | int | float | bool
 
@@ -32,10 +34,10 @@ class Option(Strict):
         if self.allowed is not None:
             if any(value == known and type(value) is type(known) for known in self.allowed):
                 return None
-            return f"{value!r} is not one of {', '.join(map(str, self.allowed))}{nearest(value, map(str, self.allowed))}"
+            return f"{shown(value)} is not one of {', '.join(map(str, self.allowed))}{nearest(value, map(str, self.allowed))}"
         whole = type(self.default) is int
         if type(value) is not int and (whole or type(value) is not float):
-            return f"{value!r} is not {'a whole number' if whole else 'a number'}"
+            return f"{shown(value)} is not {'a whole number' if whole else 'a number'}"
         assert isinstance(value, int | float)
         for bound, holds, words in (
             (self.above, lambda limit: value > limit, "above"),
@@ -43,7 +45,7 @@ class Option(Strict):
             (self.most, lambda limit: value <= limit, "at most"),
         ):
             if bound is not None and not holds(bound):
-                return f"{value!r} must be {words} {bound:g}"
+                return f"{shown(value)} must be {words} {bound:g}"
         return None
 
 
@@ -153,4 +155,8 @@ def catalog() -> Catalog:
 
 def read_catalog(file: Path) -> Catalog:
     """Read a catalog file. Raises Faults."""
-    return validated(Catalog, load(file, file.parent))
+    document = load(file, file.parent)
+    read = validated(Catalog, document)
+    if found := [document.fault(place, problem) for place, problem in inconsistencies(read)]:
+        raise Faults(found)
+    return read

@@ -7,7 +7,8 @@ from typing import Any
 
 from okd.plan.catalog import Value
 from okd.plan.paper import Cell, PaperFile, Published, Table
-from okd.plan.source import Document, Fault, Faults, Path, collect, nearest, validated
+from okd.plan.schema import problems
+from okd.plan.source import Document, Fault, Faults, Path, collect, dotted, nearest, shown
 
 MERGE_WHOLE = ("lr",)  # a schedule is one thing; the others merge key by key
 CELL_FIELDS = tuple(name for name in Cell.model_fields if name != "options")
@@ -25,15 +26,20 @@ class PlacedCell:
     published: Published | None
     document: Document
     origin: Path  # where the cell's last layer stands in the paper file
+    sources: Mapping[Path, Path]  # for everything in the merged cell, where it was written last
 
     @property
     def address(self) -> str:
         return f"{self.table.id}/{slug(self.row)}/{slug(self.column)}"
 
-    def fault(self, problem: str, *keys: str) -> Fault:
-        return Fault(
-            file=self.document.file, line=self.document.line((*self.origin, *keys)), key=".".join((self.address, *keys)), problem=problem
-        )
+    def fault(self, problem: str, *keys: str | int) -> Fault:
+        """Shown where it was written: several cells may share it."""
+        for length in range(len(keys), 0, -1):
+            if source := self.sources.get(keys[:length]):
+                path = (*source, *keys[length:])
+                key = dotted((self.table.id, *path[2:]) if path[0] == "tables" else path)
+                return Fault(file=self.document.file, line=self.document.line(path), key=key, problem=problem)
+        return Fault(file=self.document.file, line=self.document.line(self.origin), key=dotted((self.address, *keys)), problem=problem)
 
 
 def slug(label: str) -> str:
@@ -73,28 +79,36 @@ def _place(name: str, document: Document, index: int, table: Table, row: str, co
     layers.append(((*at, "exceptions", row, column), exception or {}))
     merged: dict[str, Any] = {}
     origin: Path = layers[2][0]
+    sources = {path: path for path in _paths(document.data.get("recipe"), ("recipe",))}  # what a cell's recipe is merged into
     for path, layer in layers:
         merged = merge(merged, layer)
         origin = path if layer else origin
-    placed = PlacedCell(paper=name, table=table, row=row, column=column, cell=None, published=published, document=document, origin=origin)
-    if exception is None:
-        return placed
-    cell = _build(merged, placed, layers)
-    return replace(placed, cell=cell)
+        sources |= {place: (*path, *place) for place in _paths(layer)}
+    placed = PlacedCell(
+        paper=name, table=table, row=row, column=column, cell=None, published=published, document=document, origin=origin, sources=sources
+    )
+    return placed if exception is None else replace(placed, cell=_build(merged, placed))
 
 
-def _build(merged: Mapping[str, Any], placed: PlacedCell, layers: Iterable[tuple[Path, Mapping[str, Any]]]) -> Cell:
-    """Split the merged map into the cell's fields and the method's options, and validate both."""
+def _paths(value: object, at: Path = ()) -> Iterator[Path]:
+    """The place of everything inside a value."""
+    yield at
+    inside = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
+    for key, part in inside:
+        yield from _paths(part, (*at, key))
+
+
+def _build(merged: Mapping[str, Any], placed: PlacedCell) -> Cell:
+    """Split the merged map into the cell's fields and the method's options. Raises Faults."""
     fields = {name: value for name, value in merged.items() if name in CELL_FIELDS}
     options = {name: value for name, value in merged.items() if name not in CELL_FIELDS}
-    faults = [placed.fault(f"{value!r} is not a number, a word, true or false", name) for name, value in options.items() if _nested(value)]
-    lines = dict(placed.document.lines)
-    for path, layer in layers:  # a wrong value is shown where it was written last
-        lines |= {(*placed.origin, name): placed.document.line((*path, name)) for name in layer}
-    document = Document(placed.document.file, placed.document.data, lines)
+    faults = [
+        placed.fault(f"{shown(value)} is not a number, a word, true or false", name) for name, value in options.items() if _nested(value)
+    ]
+    faults += [placed.fault(problem, *place) for place, problem in problems(Cell, fields)]
     if faults:
         raise Faults(faults)
-    return validated(Cell, document, placed.origin, fields | {"options": options})
+    return Cell.model_validate(fields | {"options": options}, strict=True)
 
 
 def _nested(value: object) -> bool:

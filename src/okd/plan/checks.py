@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 from math import prod
+from typing import Any
 
 from okd.plan.catalog import Catalog, MethodEntry, Value, unknown
 from okd.plan.cells import CELL_FIELDS, PlacedCell, merge, networks_of, place_cells, stated_options
 from okd.plan.paper import Cell, PaperFile, Recipe
-from okd.plan.source import Document, Fault, Faults, Path, nearest, validated
+from okd.plan.schema import Problem, problems
+from okd.plan.source import Document, Fault, Faults, nearest, shown
 
 
 def checked_cells(name: str, paper: PaperFile, document: Document, catalog: Catalog) -> list[PlacedCell]:
@@ -16,7 +18,8 @@ def checked_cells(name: str, paper: PaperFile, document: Document, catalog: Cata
         if method not in catalog.methods:
             faults.append(document.fault(("methods", method), unknown("method", method, catalog.methods)))
         else:
-            faults += _wrong_options(options, catalog.methods[method], method, document, ("methods", method))
+            wrong = _wrong_options(options, catalog.methods[method], method)
+            faults += [document.fault(("methods", method, *place), problem) for place, problem in wrong]
     if faults:
         raise Faults(faults)
     cells = place_cells(name, paper, document)
@@ -44,7 +47,7 @@ def _problems(cell: Cell, placed: PlacedCell, paper: PaperFile, catalog: Catalog
     method = catalog.methods[cell.method]
     if method.built:
         stated = stated_options(cell)
-        yield from _wrong_options(stated, method, cell.method, placed.document, placed.origin, placed.address)
+        yield from (placed.fault(problem, *place) for place, problem in _wrong_options(stated, method, cell.method))
         if all(name in method.options or name in ("students", "reading") for name in stated):
             options = method.resolve(paper.methods.get(cell.method, {}), stated)
             yield from _wrong_combination(cell, method, options, placed)
@@ -57,10 +60,27 @@ def _problems(cell: Cell, placed: PlacedCell, paper: PaperFile, catalog: Catalog
             yield placed.fault(unknown("method", cell.teacher.method, catalog.methods), "teacher", "method")
         elif catalog.methods[cell.teacher.method].taught:
             yield placed.fault(f"a teacher cannot itself be taught ({cell.teacher.method})", "teacher", "method")
-    try:
-        validated(Recipe, placed.document, (*placed.origin, "recipe"), merge(paper.recipe, cell.recipe))
-    except Faults as error:
-        yield from error.faults
+    recipe = merge(paper.recipe, cell.recipe)
+    wrong = problems(Recipe, recipe)
+    yield from (placed.fault(problem, "recipe", *place) for place, problem in wrong)
+    if not wrong and cell.dataset in catalog.datasets and method.built:
+        yield from _does_not_fit(cell, recipe, method.resolve(paper.methods.get(cell.method, {}), stated_options(cell)), placed, catalog)
+
+
+def _does_not_fit(
+    cell: Cell, recipe: Mapping[str, Any], options: Mapping[str, Value], placed: PlacedCell, catalog: Catalog
+) -> Iterator[Fault]:
+    """Batches, held-out images and phases against the data set and the number of epochs."""
+    dataset, batch, epochs = catalog.datasets[str(cell.dataset)], recipe["batch_size"], recipe["epochs"]
+    if batch > dataset.train:
+        yield placed.fault(f"{batch} is more than the {dataset.train} training images of {cell.dataset}", "recipe", "batch_size")
+    held_out = options.get("held_out", 0)
+    if isinstance(held_out, int) and (held_out >= dataset.train or held_out % dataset.classes):
+        words = f"below {dataset.train} and a multiple of the {dataset.classes} classes of {cell.dataset}"
+        yield placed.fault(f"{held_out} held-out images: must be {words}", "held_out")
+    phases = [options.get(name, 0) for name in ("t_in", "t_d")]
+    if all(isinstance(length, int) for length in phases) and sum(map(int, phases)) > epochs:
+        yield placed.fault(f"t_in + t_d = {sum(map(int, phases))} epochs, but the run has {epochs}: nothing would be distilled", "t_d")
 
 
 def _wrong_combination(cell: Cell, method: MethodEntry, options: Mapping[str, Value], placed: PlacedCell) -> Iterator[Fault]:
@@ -83,24 +103,19 @@ def _wrong_combination(cell: Cell, method: MethodEntry, options: Mapping[str, Va
         yield placed.fault("join combines independent runs of a one-network method", "join")
 
 
-def _wrong_options(
-    stated: Mapping[str, Value], method: MethodEntry, name: str, document: Document, at: Path, address: str = ""
-) -> Iterator[Fault]:
-    def fault(key: str, problem: str) -> Fault:
-        return Fault(file=document.file, line=document.line((*at, key)), key=f"{address or '.'.join(map(str, at))}.{key}", problem=problem)
-
+def _wrong_options(stated: Mapping[str, Value], method: MethodEntry, name: str) -> Iterator[Problem]:
     if not method.built:
         return
     for key, value in stated.items():
         if key == "reading":
             if value not in method.readings:
                 readings = ", ".join(method.readings) or "none"
-                yield fault(key, f"{name} has no reading '{value}'{nearest(value, method.readings)} (readings: {readings})")
+                yield (key,), f"{name} has no reading {shown(value)}{nearest(value, method.readings)} (readings: {readings})"
         elif key == "students":
             if type(value) is not int or value < 1:
-                yield fault(key, f"{value!r} is not a whole number above 0")
+                yield (key,), f"{shown(value)} is not a whole number above 0"
         elif key not in method.options:
             known = (*CELL_FIELDS, *method.options)
-            yield fault(key, f"{name} has no option '{key}'{nearest(key, known)} (options: {', '.join(method.options) or 'none'})")
+            yield (key,), f"{name} has no option '{key}'{nearest(key, known)} (options: {', '.join(method.options) or 'none'})"
         elif problem := method.options[key].problem(value):
-            yield fault(key, problem)
+            yield (key,), problem

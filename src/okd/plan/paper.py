@@ -1,6 +1,7 @@
 """The format of papers/*.yaml: recipe, tables, published values, claims, assumptions, deviations."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -8,7 +9,8 @@ from pydantic import AfterValidator, Field, model_validator
 
 from okd.plan.catalog import Augmentation, Normalisation, Strict, Value
 from okd.plan.claims import Claim
-from okd.plan.source import Document, load, validated
+from okd.plan.schema import Misplaced, Problem, validated
+from okd.plan.source import Document, Fault, Faults, collect, load, nearest, shown
 
 ID = re.compile(r"[a-z0-9][a-z0-9.+-]{0,120}")
 NOT_PAPERS = ("scales", "margins")
@@ -40,7 +42,7 @@ def _statistic(name: str) -> str:
 
 def _slug_like(name: str) -> str:
     if not ID.fullmatch(name):
-        raise ValueError(f"{name!r} must be lower-case letters, digits and . + - only")
+        raise ValueError(f"{shown(name)} is not 1 to 121 lower-case letters, digits and . + -, the first a letter or digit")
     return name
 
 
@@ -99,9 +101,9 @@ class Recipe(Strict):
     def _fits(self) -> "Recipe":
         late = [epoch for epoch in (self.lr.multistep or [])[1:] if epoch >= self.epochs]
         if late:
-            raise ValueError(f"lr.multistep: epoch {late[0]} is past the end ({self.epochs} epochs)")
+            raise Misplaced((("lr", "multistep"), f"epoch {late[0]} is past the end ({self.epochs} epochs)"))
         if self.lr.cycles and self.epochs < self.lr.cycles[1]:
-            raise ValueError(f"lr.cycles: {self.lr.cycles[1]} cycles need as many epochs, not {self.epochs}")
+            raise Misplaced((("lr", "cycles"), f"{self.lr.cycles[1]} cycles need as many epochs, not {self.epochs}"))
         return self
 
 
@@ -146,17 +148,21 @@ class Table(Strict):
 
     @model_validator(mode="after")
     def _fits(self) -> "Table":
-        for row in (*self.exceptions, *self.published):
-            if row not in self.rows:
-                raise ValueError(f"'{row}' is not a row (rows: {', '.join(self.rows)})")
+        wrong = list[Problem]()
+        for kind, rows in (("exceptions", self.exceptions), ("published", self.published)):
+            wrong += [((kind, row), _no_label("row", row, self.rows)) for row in rows if row not in self.rows]
         for row, columns in self.exceptions.items():
-            for column in columns:
-                if column not in self.columns:
-                    raise ValueError(f"exceptions.{row}: '{column}' is not a column (columns: {', '.join(self.columns)})")
+            wrong += [(("exceptions", row, name), _no_label("column", name, self.columns)) for name in columns if name not in self.columns]
         for row, values in self.published.items():
             if len(values) != len(self.columns):
-                raise ValueError(f"published.{row}: {len(values)} values for {len(self.columns)} columns")
+                wrong.append((("published", row), f"{len(values)} values for {len(self.columns)} columns"))
+        if wrong:
+            raise Misplaced(*wrong)
         return self
+
+
+def _no_label(kind: str, label: str, known: Mapping[str, Any]) -> str:
+    return f"there is no {kind} '{label}'{nearest(label, known)} ({kind}s: {', '.join(known)})"
 
 
 class Remark(Strict):
@@ -188,39 +194,17 @@ class PaperFile(Strict):
     tables: list[Table] = Field(min_length=1)
 
 
-class ScaleFile(Strict):
-    """What demo and short force onto every run."""
-
-    class Demo(Strict):
-        dataset: str
-        seeds: int
-        recipe: dict[str, Any]
-        options: dict[str, Value]
-        cells: list[str]
-
-    class Short(Strict):
-        factor: float = Field(gt=0, le=1)
-        seeds: int
-
-    demo: Demo
-    short: Short
-
-
 def read_papers(root: Path) -> dict[str, tuple[PaperFile, Document]]:
     """Every paper file by its name. Raises Faults of all files together."""
-    from okd.plan.source import collect
-
     files = sorted(file for file in (root / "papers").glob("*.yaml") if file.stem not in NOT_PAPERS)
 
     def read(file: Path) -> tuple[str, tuple[PaperFile, Document]]:
+        if not ID.fullmatch(file.stem):  # it stands in the ids of runs
+            raise Faults([Fault(file=f"papers/{file.name}", line=0, key="", problem="is not named by a-z, 0-9 and . + -")])
         document = load(file, root)
         return file.stem, (validated(PaperFile, document), document)
 
     return dict(collect([lambda file=file: read(file) for file in files]))
-
-
-def read_scales(root: Path) -> ScaleFile:
-    return validated(ScaleFile, load(root / "papers" / "scales.yaml", root))
 
 
 PRINTED = re.compile(r"(?P<value>-?[0-9]+(\.[0-9]+)?)\s*(\+-\s*(?P<spread>[0-9]+(\.[0-9]+)?))?\s*(?P<marks>[*^a-zA-Z]*)")

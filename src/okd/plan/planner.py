@@ -7,9 +7,10 @@ from okd.plan.catalog import catalog
 from okd.plan.cells import PlacedCell, choose, matches
 from okd.plan.checks import checked_cells
 from okd.plan.comparisons import PlacedClaim, place_claims
-from okd.plan.paper import COSTS, ID, Cell, PaperFile, read_papers, read_scales
+from okd.plan.paper import COSTS, ID, Cell, PaperFile, read_papers
 from okd.plan.resolve import Resolver
 from okd.plan.run import Run
+from okd.plan.scales import read_scales
 from okd.plan.settings import Project
 from okd.plan.source import Fault, Faults, collect
 from okd.plan.supplied import supplied

@@ -7,8 +7,9 @@ from typing import Any
 
 from okd.plan.catalog import Catalog, Entry, Value
 from okd.plan.cells import PlacedCell, merge, networks_of, stated_options
-from okd.plan.paper import Cell, LearningRate, PaperFile, Recipe, ScaleFile
+from okd.plan.paper import Cell, LearningRate, PaperFile, Recipe
 from okd.plan.run import Named, Run, RunMethod, RunRecipe
+from okd.plan.scales import ScaleFile
 
 STRETCHED = ("ramp_up", "t_in", "t_d")  # options in epochs: scale short stretches them with the recipe
 

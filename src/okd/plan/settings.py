@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from okd.plan.catalog import Strict
-from okd.plan.source import Document, load, validated
+from okd.plan.schema import Misplaced, validated
+from okd.plan.source import Document, load
 
 Scale = Literal["demo", "short", "paper"]
 
@@ -27,9 +28,16 @@ class DataSettings(Strict):
     mirror: list[Annotated[str, Field(pattern="^https?://.")]] | None  # base addresses, tried before the official hosts
 
 
+def _once(targets: list[str]) -> list[str]:
+    twice = [((index,), f"'{target}' stands here twice") for index, target in enumerate(targets) if target in targets[:index]]
+    if twice:
+        raise Misplaced(*twice)
+    return targets
+
+
 class Settings(Strict):
     scale: Scale
-    reproduce: list[str] = Field(min_length=1)
+    reproduce: Annotated[list[str], Field(min_length=1), AfterValidator(_once)]
     seeds: int | None = Field(ge=1, le=100)
     budget: Budget
     devices: Devices

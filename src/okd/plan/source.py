@@ -6,19 +6,19 @@ scalar is an integer, a float, true, false, null or text; whatever looks like so
 
 import difflib
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path as FilePath
 from typing import Any, TypeAlias, TypeVar
 
 import yaml
-from pydantic import BaseModel, ValidationError
 
 Path: TypeAlias = tuple[str | int, ...]  # where a value stands inside a document
-Model = TypeVar("Model", bound=BaseModel)
 Result = TypeVar("Result")
 
 MAX_BYTES = 2_000_000
+LONGEST_NUMBER = 30  # characters
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml where it is there: ten times faster
 INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 FLOAT = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
@@ -26,7 +26,7 @@ FLOAT = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
 TRAP = re.compile(
     r"(?i:yes|no|on|off|y|n)|True|TRUE|False|FALSE|Null|NULL|0[0-9]+|0[xob][0-9a-fA-F_]+|[-+]?[0-9][0-9_]*_[0-9_.]*"
     r"|[-+]?[0-9]+(:[0-5]?[0-9])+(\.[0-9]*)?|[-+]?\.(?i:inf|nan)|[-+]?[0-9]+[eE][-+]?[0-9]+"
-    r"|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt ].*)?"
+    r"|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt ].*)?|[-+]?[0-9]+\.?[0-9]*([eE][-+]?[0-9]+)?"
 )
 
 
@@ -41,7 +41,8 @@ class Fault:
 
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}" if self.line else self.file
-        return f"{where}: {self.key}: {self.problem}" if self.key else f"{where}: {self.problem}"
+        text = f"{where}: {self.key}: {self.problem}" if self.key else f"{where}: {self.problem}"
+        return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)  # one line, always
 
 
 class Faults(ValueError):
@@ -59,6 +60,7 @@ class Document:
     file: str
     data: dict[str, Any]
     lines: dict[Path, int]
+    faults: tuple[Fault, ...] = ()  # values that nobody should write so; the schema may find more
 
     def line(self, path: Path) -> int:
         while path and path not in self.lines:
@@ -74,19 +76,20 @@ def dotted(path: Path) -> str:
 
 
 def shown(value: object) -> str:
-    """A value as it stands in a message: as YAML has it where it is short, and never more than a line."""
-    text = {True: "true", False: "false", None: "null"}.get(value, repr(value)) if isinstance(value, bool | None) else repr(value)
+    """A value as YAML has it, and never more than a line."""
+    text = {"True": "true", "False": "false", "None": "null"}.get(repr(value), repr(value))
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def nearest(word: object, known: Iterable[str]) -> str:
     """Return ", did you mean 'x'?" where one of the known words is close, else nothing."""
-    close = difflib.get_close_matches(str(word).lower(), [str(name) for name in known], n=1, cutoff=0.6)
-    return f", did you mean '{close[0]}'?" if close else ""
+    names = {str(name).lower(): str(name) for name in known}
+    close = difflib.get_close_matches(str(word).lower(), names, n=1, cutoff=0.6)
+    return f", did you mean '{names[close[0]]}'?" if close else ""
 
 
 def load(file: FilePath, root: FilePath) -> Document:
-    """Read one YAML file strictly. Raises Faults with the file's name relative to `root`."""
+    """Read one YAML file strictly. Raises Faults, with the file's name relative to `root`, where it cannot be read at all."""
     name = str(file.relative_to(root)) if file.is_relative_to(root) else str(file)
 
     def fail(problem: str, line: int = 0) -> Faults:
@@ -104,12 +107,15 @@ def load(file: FilePath, root: FilePath) -> Document:
         raise fail(f"is not UTF-8 (byte {error.start})") from None
     try:
         for event in yaml.parse(text, Loader=_LOADER):
-            if isinstance(event, yaml.AliasEvent):
-                raise fail(f"alias '*{event.anchor}' is not allowed: write the value out", event.start_mark.line + 1)
+            if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+                mark = "*" if isinstance(event, yaml.AliasEvent) else "&"
+                raise fail(f"'{mark}{event.anchor}' is not allowed: write the value out", event.start_mark.line + 1)
         nodes = list(yaml.compose_all(text, Loader=_LOADER))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise fail(error.problem or "is not YAML", mark.line + 1 if mark else 0) from None
+        line = text.splitlines()[mark.line] if mark and mark.line < len(text.splitlines()) else ""
+        hint = " (a tab: indent with spaces)" if "\t" in line else ""
+        raise fail(f"{error.problem or 'is not YAML'}{hint}", mark.line + 1 if mark else 0) from None
     except (yaml.YAMLError, RecursionError) as error:
         raise fail(str(error).splitlines()[0]) from None
     if not nodes or nodes[0] is None:
@@ -119,10 +125,8 @@ def load(file: FilePath, root: FilePath) -> Document:
     reader = _Reader(name)
     data = reader.value(nodes[0], ())
     if not isinstance(data, dict):
-        reader.note((), f"must be a mapping of keys to values, not a {type(data).__name__}")
-    if reader.faults:
-        raise Faults(reader.faults)
-    return Document(name, data, reader.lines)
+        raise fail(f"{shown(data)} is not a mapping of keys to values", 1)
+    return Document(name, data, reader.lines, tuple(reader.faults))
 
 
 class _Reader:
@@ -151,7 +155,7 @@ class _Reader:
         for key_node, value_node in node.value:
             # Labels of rows and columns may look like anything; they are text all the same.
             if not isinstance(key_node, yaml.ScalarNode) or key_node.tag.endswith((":null", ":merge")):
-                self.note(path, f"line {key_node.start_mark.line + 1}: a key must be text")
+                self.faults.append(Fault(file=self.file, line=key_node.start_mark.line + 1, key=dotted(path), problem="a key must be text"))
                 continue
             key = key_node.value
             self.lines[(*path, key)] = key_node.start_mark.line + 1
@@ -168,9 +172,9 @@ class _Reader:
             return None
         if text in ("true", "false"):
             return text == "true"
-        if INTEGER.fullmatch(text):
+        if len(text) <= LONGEST_NUMBER and INTEGER.fullmatch(text):
             return int(text)
-        if FLOAT.fullmatch(text):
+        if len(text) <= LONGEST_NUMBER and FLOAT.fullmatch(text) and isfinite(float(text)):
             return float(text)
         if TRAP.fullmatch(text):
             self.note(path, f"'{text}' means different things to different readers; {_advice(text)}")
@@ -188,47 +192,6 @@ def _advice(text: str) -> str:
     if text.lower() in ("no", "off", "false", "n"):
         return "write false, or quote it"
     return "write a plain number, or quote it"
-
-
-def validated(model: type[Model], document: Document, at: Path = (), data: Any = None) -> Model:
-    """Build `model` from the document (or from `data`, which stands at `at`), without any coercion.
-
-    Raises Faults that name every wrong value, what is allowed and the nearest known key.
-    """
-    try:
-        return model.model_validate(document.data if data is None else data, strict=True)
-    except ValidationError as error:
-        raise Faults(_faults_of(error, model, document, at)) from None
-
-
-def _faults_of(error: ValidationError, model: type[BaseModel], document: Document, at: Path) -> Iterator[Fault]:
-    for item in error.errors(include_url=False):
-        location = tuple(part for part in item["loc"] if part != "[key]")
-        yield document.fault((*at, *location), _explain(item, model))
-
-
-def _explain(item: Any, model: type[BaseModel]) -> str:
-    value = item.get("input")
-    match item["type"]:
-        case "extra_forbidden":
-            return f"unknown key{nearest(item['loc'][-1], _keys_at(model, item['loc'][:-1]))}"
-        case "missing":
-            return "is missing"
-        case "value_error":
-            return str(item["ctx"]["error"])
-    message = item["msg"][0].lower() + item["msg"][1:]
-    hint = nearest(value, re.findall(r"'([^']+)'", message)) if item["type"] == "literal_error" else ""
-    return f"{value!r}: {message}{hint}"
-
-
-def _keys_at(model: type[BaseModel], location: Iterable[object]) -> list[str]:
-    """Names of the fields that the schema knows at a place, as far as it nests models directly."""
-    for part in location:
-        field = model.model_fields.get(str(part))
-        nested = getattr(field, "annotation", None)
-        if isinstance(nested, type) and issubclass(nested, BaseModel):
-            model = nested
-    return list(model.model_fields)
 
 
 def collect(actions: Iterable[Callable[[], Result]]) -> list[Result]:

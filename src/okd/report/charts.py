@@ -9,6 +9,7 @@ import vl_convert
 from markupsafe import escape
 
 from okd.evaluation.records import CellRecord, Curve, SoftLabels
+from okd.report.costpoints import CostPoint, frontier
 
 COLOURS = ["var(--ours)", "var(--published)", "var(--open)", "var(--third)", "var(--fourth)", "var(--ink)"]
 DASHES = [[1, 0], [6, 2], [2, 2], [8, 2, 2, 2], [4, 4], [1, 3]]  # lines differ without colour
@@ -105,6 +106,30 @@ def soft_labels(found: Sequence[SoftLabels], words: str) -> str:
     )
 
 
+def cost_against_error(points: Sequence[CostPoint], words: str) -> str:
+    """A panel a network; the frontier of the published values, and of ours where there are any."""
+    heads = list(dict.fromkeys(point.head for point in points))
+    sources = ["published", "ours"] if any(point.source == "ours" for point in points) else ["published"]
+    groups = [[point for point in points if (point.head, point.source) == (head, source)] for head in heads for source in sources]
+    colour = alt.Color("source:N").title(None).legend(None).scale(domain=["published", "ours"], range=[COLOURS[1], COLOURS[0]])
+    panels = []
+    for head in heads:
+        own = [point._asdict() for point in points if point.head == head]
+        edge = [point._asdict() for group in groups for point in frontier(group) if point.head == head]
+        axes = {
+            "x": alt.X("cost:Q").scale(zero=False, padding=20).title("training cost, 1e8 operations an image"),
+            "y": alt.Y("error:Q").scale(zero=False, padding=15).title("error, percent"),
+        }
+        line = alt.Chart(alt.Data(values=edge)).mark_line(strokeWidth=1).encode(**axes, color=colour, detail="source:N")
+        shape = alt.Shape("source:N").legend(None).scale(domain=["published", "ours"], range=["diamond", "circle"])
+        base = alt.Chart(alt.Data(values=own))
+        marks = base.mark_point(size=70, filled=False, opacity=1).encode(**axes, color=colour, shape=shape)
+        named = base.transform_filter("datum.source == 'published'")
+        names = named.mark_text(align="left", dx=8, dy=-5, fontSize=11, color="var(--ink)").encode(**axes, text="row:N")
+        panels.append(alt.layer(line, marks, names).properties(width=WIDTH, height=HEIGHT, title=head))
+    return _svg(alt.vconcat(*panels), words)
+
+
 def profile(near: Sequence[float], proven: Sequence[float], papers: Sequence[float], words: str) -> str:
     values = [
         {"which": which, "points": point, "share": index / len(points)}
@@ -176,5 +201,6 @@ def _themed(chart: Any) -> Any:
             labelColor="var(--ink)", labelFontSize=12, orient="bottom", columns=2, labelLimit=260, symbolStrokeWidth=2, symbolOpacity=1
         )
         .configure_header(labelColor="var(--ink)", labelFontSize=12)
+        .configure_title(color="var(--ink)", fontSize=12, fontWeight="normal", anchor="start")
         .configure_view(stroke=None)
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from okd.evaluation.records import CellRecord, ClaimRecord, FigureData, Findings, PaperRecord, RunRecord, Summary, TableRecord
+from okd.evaluation.records import CellRecord, ClaimRecord, FigureData, Findings, PaperRecord, RankRecord, RunRecord, Summary, TableRecord
 from okd.evaluation.same_experiment import SameExperiment
 from okd.report.states import ATTENTION, JUDGED, OUTCOMES, STATES
 
@@ -58,6 +58,10 @@ class Contents:
     @property
     def reproduced(self) -> int:
         return sum(claim.outcome == "reproduced" for claim in self.claims)
+
+    def ranks(self, table: str) -> list[RankRecord]:
+        """How methods rank, where any two that the paper separates are measured."""
+        return [rank for rank in self.findings.ranks if rank.table == table and rank.compared] if self.findings else []
 
     @cached_property
     def addresses(self) -> set[str]:

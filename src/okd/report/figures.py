@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from okd.evaluation.records import CellRecord, FigureData, TableRecord
 from okd.report.contents import Contents
+from okd.report.costpoints import CostPoint
 from okd.report.phrases import UNITS
 
 FEWEST_DOTS = 3
@@ -43,6 +44,8 @@ def _figure(table: TableRecord, data: FigureData | None, scale: str) -> Figure |
             return _dots(table, measured, warning)
         case "heatmap" if measured:
             return _heatmap(table, measured, warning)
+        case None if points := cost_points(table, with_ours=not warning):
+            return _cost_against_error(table, points)
         case None if len(table.rows) == 1 and len(measured) >= FEWEST_DOTS and table.unit in ("error", "accuracy"):
             return _sorted_dots(table, measured, warning)
     return None
@@ -91,6 +94,37 @@ def _sorted_dots(table: TableRecord, cells: list[CellRecord], warning: str) -> F
     published = "" if warning else ", open diamonds the published values"  # other data: not to be drawn on one axis
     words = f"Sorted by {UNITS[table.unit]}: dots are ours with their standard deviation{published}.{warning}"
     return _of_cells(table, cells, words, sorted_dots(cells, UNITS[table.unit], f"{table.title}. {words}", with_published=not warning))
+
+
+def cost_points(table: TableRecord, *, with_ours: bool) -> list[CostPoint]:
+    """Pairs of a training cost and an error under one head of the table, in a row; ours only where both numbers are."""
+    points = []
+    for row in table.rows:
+        cells = [table.cell(row, column) for column in table.columns]
+        for cost in (cell for cell in cells if cell.statistic == "train_cost"):
+            head = cost.column.partition(" / ")[0]
+            for error in (cell for cell in cells if cell.column.startswith(f"{head} / ") and cell.unit == "error"):
+                if cost.published is not None and error.published is not None:
+                    points.append(CostPoint(head, row, "published", cost.published, error.published))
+                if with_ours and cost.ours and error.ours:
+                    points.append(CostPoint(head, row, "ours", cost.ours.mean, error.ours.mean))
+    return points if len(points) >= FEWEST_DOTS else []
+
+
+def _cost_against_error(table: TableRecord, points: list[CostPoint]) -> Figure:
+    from okd.report.charts import cost_against_error
+
+    words = "Error against the cost of training: open diamonds are published, dots ours; the line joins what nothing else beats in both."
+    lines = [[one.head, one.row, one.source, f"{one.cost:g}", f"{one.error:g}"] for one in points]
+    return Figure(
+        id=table.id,
+        title="Cost against error",
+        description=words,
+        svg=cost_against_error(points, f"{table.title}. {words}"),
+        header=["network", "method", "source", "training cost", "error"],
+        lines=lines,
+        csv=f"{table.id}.csv",
+    )
 
 
 def _heatmap(table: TableRecord, cells: list[CellRecord], warning: str) -> Figure:
