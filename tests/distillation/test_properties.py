@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 import pytest
 import torch
+from cases import batch_of, outputs_of, row, targets_of, teacher_of, terms_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from cases import batch_of, outputs_of, row, targets_of, teacher_of, terms_of
 
 from okd.data.batch import Batch
 from okd.distillation.methods import Method

@@ -12,7 +12,7 @@ from okd.evaluation.scores import Predictions, collapsed, statistic
 
 def predictions(seed: int, rows: tuple[str, ...], *, count: int = 200, classes: int = 10) -> Predictions:
     random = np.random.default_rng(seed)
-    arrays = {"labels": np.arange(count) % classes}
+    arrays: dict[str, np.ndarray] = {"labels": np.arange(count) % classes}
     for row in rows:
         logits = random.normal(size=(count, classes)).astype(np.float32) * 3
         logits[np.arange(count), arrays["labels"]] += 2
@@ -46,7 +46,7 @@ def test_errors_equal_scikit_learns(top: int) -> None:
 
 
 def test_the_leader_is_no_member_of_an_ensemble() -> None:
-    mean = sum(GROUP.logits(f"student_{m}") for m in range(3)) / 3
+    mean = np.mean([GROUP.logits(f"student_{m}") for m in range(3)], axis=0)
     assert of("ensemble") == pytest.approx(100 * float((mean.argmax(axis=1) != GROUP.labels).mean()))
 
 

@@ -7,8 +7,9 @@ import pytest
 
 from conftest import plan
 from handmade import publish
+from okd.evaluation.frames import table_csv
 from okd.evaluation.records import CellRecord
-from okd.evaluation.tables import Evaluation, table_csv
+from okd.evaluation.tables import Evaluation
 from okd.plan.planner import make_plan
 from okd.plan.run import Run
 from okd.plan.settings import open_project

@@ -21,7 +21,7 @@ def test_resnet32_answers_the_same_in_onnxruntime(tmp_path: Path) -> None:
         file = tmp_path / "resnet32.onnx"
         torch.onnx.export(network, (images,), str(file), input_names=["images"], output_names=["logits", "features"])
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
-    logits, features = session.run(None, {"images": images.numpy()})
+    logits, features = (np.asarray(part) for part in session.run(None, {"images": images.numpy()}))
     with torch.no_grad():
         ours = [part.numpy() for part in network(images)]
     np.testing.assert_allclose(logits, ours[0], rtol=1e-4, atol=1e-5)

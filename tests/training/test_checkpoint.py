@@ -57,7 +57,7 @@ def test_no_damage_is_ever_loaded(folder: Path) -> None:
 def test_two_bad_ones_stop_the_run(folder: Path) -> None:
     for file in folder.glob("*.pt"):
         file.write_bytes(b"rubbish")
-    with pytest.raises(ValueError, match="no checkpoint .* can be trusted"):
+    with pytest.raises(ValueError, match=r"no checkpoint .* can be trusted"):
         checkpoint.load(folder, key="k")
 
 

@@ -11,9 +11,9 @@ import typer
 from okd.data.datasets import fetch
 from okd.evaluation.scores import Predictions, statistic
 from okd.plan.catalog import MethodEntry, catalog
-from okd.plan.paper import read_scales
 from okd.plan.planner import Plan, PlannedCell, make_plan
 from okd.plan.run import Run
+from okd.plan.scales import read_scales
 from okd.plan.settings import Project, open_project
 from okd.plan.store import Places, write_json, write_plan
 from okd.training.stop import Stop

@@ -7,8 +7,9 @@ import typer
 
 from okd.cli.options import Log
 from okd.evaluation.findings import findings
+from okd.evaluation.frames import table_csv
 from okd.evaluation.same_experiment import same_experiment
-from okd.evaluation.tables import Evaluation, table_csv
+from okd.evaluation.tables import Evaluation
 from okd.plan.planner import make_plan
 from okd.plan.settings import open_project, write_atomically
 from okd.plan.store import write_json

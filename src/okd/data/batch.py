@@ -10,4 +10,4 @@ class Batch(NamedTuple):
 
     images: Tensor  # (V, B, C, H, W), normalised
     labels: Tensor  # (B,)
-    index: Tensor  # (B,) position in the full official training set
+    index: Tensor  # type: ignore[assignment]  # (B,) position in the full official training set

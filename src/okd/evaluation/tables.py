@@ -1,7 +1,5 @@
 """The papers' tables with our numbers in them: every cell gets a state, every number its runs."""
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -226,20 +224,3 @@ def _paper(name: str, paper: PaperFile) -> PaperRecord:
         recipe=recipe_of(paper),
         **remarks,
     )
-
-
-def table_csv(table: TableRecord) -> str:
-    """One line a cell: ours, published, state."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(
-        ["address", "row", "column", "unit", "state", "n", "planned", "ours", "spread", "published", "published_spread", "printed"]
-    )
-    for cell in table.cells:
-        ours = cell.ours
-        writer.writerow(
-            [cell.address, cell.row, cell.column, table.unit, cell.state, len(ours.values) if ours else 0, cell.planned]
-            + [ours.mean if ours else "", ours.spread if ours and ours.spread is not None else ""]
-            + ["" if value is None else value for value in (cell.published, cell.published_spread, cell.printed)]
-        )
-    return text.getvalue()

@@ -63,14 +63,14 @@ class LearningRate(Strict):
         given = self.given
         if len(given) != 1:
             raise ValueError("give exactly one of multistep, cosine, cycles")
-        rate = next(iter(given.values()))
+        name, rate = next(iter(given.items()))
         initial, *rest = rate if isinstance(rate, list) else [rate]
         if not 0 < initial <= 10:
-            raise ValueError(f"initial rate {initial}: 0 < rate <= 10")
+            raise Misplaced(((name,), f"initial rate {initial} is not above 0 and at most 10"))
         if any(type(epoch) is not int for epoch in rest) or rest != sorted(set(rest)) or any(epoch < 1 for epoch in rest):
-            raise ValueError(f"{rest}: epochs must be whole, above 0 and rising")
+            raise Misplaced(((name,), f"{rest}: epochs must be whole, above 0 and rising"))
         if self.cycles is not None and len(rest) != 1:
-            raise ValueError("cycles: [initial rate, number of cycles]")
+            raise Misplaced((("cycles",), "must be [initial rate, number of cycles]"))
         return self
 
     @property
