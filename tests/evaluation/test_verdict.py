@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_1samp
 
-from okd.evaluation.verdict import Prior, Spread, fit_prior, interval, judge, spread_of, word_of
+from okd.evaluation.verdict import Spread, fit_prior, interval, judge, spread_of, word_of
 
 
 def simulate_matches(n: int, *, true: float, margin: float = 0.5, sd: float = 0.2, draws: int = 20_000) -> float:

@@ -1,0 +1,40 @@
+"""What people write never reaches a shell, whichever engine runs."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from small import make_checkout
+
+VALUES = ["a; touch marker", "$(touch marker) `touch marker`", "a'\"b\n${results} {config[x]} %s"]
+
+
+@pytest.mark.parametrize("value", [VALUES[1], *(pytest.param(value, marks=pytest.mark.slow) for value in (VALUES[0], VALUES[2]))])
+@pytest.mark.parametrize("by", ["snakemake", "dvc"])
+def test_text_of_papers_reaches_the_report_and_no_shell(value: str, by: str, tmp_path: Path) -> None:
+    checkout = make_checkout(tmp_path / "checkout")
+    quoted = json.dumps(value)
+    file = checkout.root / "papers" / "small.yaml"
+    text = file.read_text().replace("A small paper", quoted).replace("Error on the digits", quoted).replace("ResNet:", f"{quoted}:")
+    file.write_text(re.sub(r"authors: \w+", f"authors: {quoted}", text))
+    checkout.okd("plan", "small-t2", "--save")
+    if by == "snakemake":
+        checkout.snakemake()
+    else:
+        checkout.dvc("repro")
+    assert len(checkout.trained()) == 2
+    assert not list(checkout.root.rglob("marker"))
+    table = json.loads((checkout.root / "reports" / "data" / "small-t2.json").read_text())
+    assert table["rows"] == [value]
+    assert "touch marker" in (checkout.root / "reports" / "report.html").read_text() or "touch" not in value
+
+
+@pytest.mark.parametrize("name", ["$(touch marker)", "a;touch marker;.x", "{config}"])
+def test_a_papers_name_reaches_no_shell(name: str, tmp_path: Path) -> None:
+    checkout = make_checkout(tmp_path / "checkout")
+    (checkout.root / "papers" / f"{name}.yaml").write_text((checkout.root / "papers" / "small.yaml").read_text())
+    for command, code in ((("snakemake", "--cores", "1"), 2), (("dvc", "repro"), 255)):
+        said = checkout.run(*command, code=code).lines()
+        assert said == [f"okd: papers/{name}.yaml: is not named by a-z, 0-9 and . + -"]
+    assert not list(checkout.root.rglob("marker"))
