@@ -52,6 +52,7 @@ LIBRARIES = {
         "rich",
         "safetensors",
         "pooch",
+        "requests",
         "scipy",
     ),
     *("scikit-learn", "altair", "vl-convert-python", "ruamel.yaml", "pyyaml", "markupsafe"),

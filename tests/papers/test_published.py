@@ -132,7 +132,7 @@ def reference() -> dict[str, dict[str, list[Reference]]]:
 
 
 def test_every_paper_has_its_places(papers: dict[str, PaperFile]) -> None:
-    assert set(papers) == set(PLACES)
+    assert set(PLACES) <= set(papers)  # your own papers have no reference
 
 
 @pytest.mark.parametrize("paper", PLACES)

@@ -16,8 +16,9 @@ def test_text_of_papers_reaches_the_report_and_no_shell(value: str, by: str, tmp
     checkout = make_checkout(tmp_path / "checkout")
     quoted = json.dumps(value)
     file = checkout.root / "papers" / "small.yaml"
-    text = file.read_text().replace("A small paper", quoted).replace("Error on the digits", quoted).replace("ResNet:", f"{quoted}:")
-    file.write_text(re.sub(r"authors: \w+", f"authors: {quoted}", text))
+    text = re.sub(r"authors: \w+", lambda _: f"authors: {quoted}", file.read_text().replace("A small paper", quoted))
+    first, second = text.split("  - id: small-t2")
+    file.write_text(f"{first}  - id: small-t2{second.replace('ResNet:', f'{quoted}:')}")
     checkout.okd("plan", "small-t2", "--save")
     if by == "snakemake":
         checkout.snakemake()

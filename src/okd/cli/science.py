@@ -73,8 +73,11 @@ def _plan(project: Project, folder: Path, seeds: int) -> Plan:
     demo = read_scales(project.root).model_dump()
     demo["demo"]["cells"] = ["science"]
     table = {"id": "science", "title": "Every method", "cell": {"dataset": "digits", "network": NETWORK}, "rows": {NETWORK: {}}}
-    table["columns"] = {name: _column(name, entry) for name, entry in catalog().methods.items() if entry.built}
-    paper = {"title": "Science", "source": {"authors": "ours", "venue": "none"}, "recipe": RECIPE, "seeds": 1, "tables": [table]}
+    methods, forced = catalog().methods, demo["demo"]["options"]  # a recipe of 6 epochs needs the demo's lengths to make sense
+    table["columns"] = {name: _column(name, entry) for name, entry in methods.items() if entry.built}
+    defaults = {name: {key: forced[key] for key in entry.options if key in forced} for name, entry in methods.items() if entry.built}
+    paper = {"title": "Science", "source": {"authors": "ours", "venue": "none"}, "recipe": RECIPE, "seeds": 1}
+    paper |= {"methods": {name: options for name, options in defaults.items() if options}, "tables": [table]}
     for name, content in (("scales", demo), ("science", paper)):  # JSON is YAML
         write_json(folder / "papers" / f"{name}.yaml", content)
     (folder / "data").symlink_to((project.root / "data").resolve())

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from okd.cli.options import Log
+from okd.evaluation.dvc import CELLS, METRICS, cells_csv, metrics
 from okd.evaluation.findings import findings
 from okd.evaluation.frames import table_csv
 from okd.evaluation.same_experiment import same_experiment
@@ -60,6 +61,8 @@ def write_tables(folder: Path, evaluation: Evaluation) -> dict[str, int]:
     for name, (data, text) in evaluation.figures().items():
         jsons |= {f"{name}.figure.json": data.model_dump()}
         texts |= {f"{name}.figure.csv": text}
+    jsons |= {METRICS: metrics(records)}
+    texts |= {CELLS: cells_csv(records)}
     jsons |= {"claims.json": findings(evaluation, records).model_dump()}
     jsons |= {"same-experiment.json": same_experiment([cell.placed for cell in evaluation.plan.cells]).model_dump()}
     for name, text in texts.items():

@@ -85,7 +85,7 @@ def _does_not_fit(
 
 def _wrong_combination(cell: Cell, method: MethodEntry, options: Mapping[str, Value], placed: PlacedCell) -> Iterator[Fault]:
     kind, listed = method.group_kind(options), networks_of(cell)
-    if kind == "networks" and len(listed) == 1 and int(options["students"]) < 2:
+    if kind != "one" and len(listed) == 1 and int(options["students"]) < 2:
         yield placed.fault(f"{cell.method} needs at least two students", "students")
     if kind == "networks" and cell.networks and cell.students not in (None, len(listed)):
         yield placed.fault(f"students: {cell.students}, but {len(listed)} networks", "students")
