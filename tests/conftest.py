@@ -99,3 +99,11 @@ def plan(folder: Path) -> dict[str, Run]:
     made = make_plan(open_project(folder))
     write_plan(folder, made)
     return {run.id: run for run in made.to_do}
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the tables that tests have recorded."""
+    for report in terminalreporter.stats.get("passed", []):
+        for name, text in getattr(report, "user_properties", []):
+            if name == "table":
+                terminalreporter.write_line(f"\n{report.nodeid}\n{text}")

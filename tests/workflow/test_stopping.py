@@ -1,5 +1,6 @@
 """Stopping and killing either engine: trainers save and end, nothing half-done counts, the same command continues."""
 
+import json
 import os
 import shutil
 import signal
@@ -92,6 +93,28 @@ def test_a_signal_to_the_group_ends_all_of_it(checkout: Checkout, by: str, numbe
     missing = [ONE, BASELINE]
     assert checkout.trained() == []
     goes_on(checkout, by, missing)
+
+
+@pytest.mark.slow
+def test_real_trainers_save_and_go_on(checkout: Checkout) -> None:
+    """No stub: a long training, interrupted twice, is further each time."""
+    checkout.edit("papers/small.yaml", "epochs: 2", "epochs: 2000")
+    checkout.okd("plan", "small-t1/resnet/one", "--save")
+    checkout.stub = {"STUB_TRAINER": "real"}
+    index = checkout.root / "scratch" / ONE / checkout.index()[ONE]["key"] / "resume.json"
+    progress, steps = index.with_name("progress.json"), [0]
+    for number in (signal.SIGINT, signal.SIGTERM):
+        progress.unlink(missing_ok=True)
+        with checkout.start(*COMMANDS["snakemake"]) as process:
+            wait_until(progress.exists)
+            os.killpg(process.pid, number)
+            stopped = time.monotonic()
+            wait_until(lambda: not trainers(checkout))
+            assert time.monotonic() - stopped < PROMPT_S
+            _, code, text = end_of(process)
+        assert code in (1, -number), text
+        steps.append(json.loads(index.read_text())["newest_first"][0]["step"])
+    assert steps == sorted(set(steps)), "each further than the one before"
 
 
 @pytest.mark.slow
