@@ -63,7 +63,8 @@ def test_every_kill_leaves_old_none_or_new(stale: Checkout) -> None:
     assert len(seen) > 15
 
 
-@pytest.mark.parametrize("number", [3, pytest.param(12, marks=pytest.mark.slow), pytest.param(19, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [3, 12, 19])
 def test_both_engines_see_a_kill_alike(number: int, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     checkout = finished_checkout(tmp_path / "checkout", tmp_path_factory)
     checkout.edit("papers/small.yaml", "temperature: 3.0", "temperature: 4.0")

@@ -28,7 +28,10 @@ def fresh(tmp_path: Path) -> Checkout:
     [
         ("params.yaml", "device_hours: 24", "device_hours: 0.001", 6, "params.yaml allows 0.001: raise budget.device_hours there"),
         ("params.yaml", "scale: paper", "scale: papper", 2, "scale: 'papper' is not one of demo, short, paper, did you mean 'paper'?"),
-        ("papers/small.yaml", "ONE: {method: one}", "ONE: {method: noe}", 2, "unknown method 'noe', did you mean 'one'?"),
+        pytest.param(
+            *("papers/small.yaml", "ONE: {method: one}", "ONE: {method: noe}", 2, "unknown method 'noe', did you mean 'one'?"),
+            marks=pytest.mark.slow,
+        ),
         ("papers/margins.yaml", "digits: 1.0", "digits: -1.0", 2, "digits: -1.0 is not a number of points above 0 and at most 10"),
     ],
     ids=["over budget", "params.yaml", "a paper", "margins"],

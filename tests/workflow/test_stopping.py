@@ -189,6 +189,7 @@ def test_a_second_snakemake_is_told_that_the_first_is_at_work(checkout: Checkout
     assert sorted(checkout.trained()) == sorted([ONE, BASELINE])
 
 
+@pytest.mark.slow
 def test_clocks_that_are_wrong_cost_no_result(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Snakemake deletes a fresh result whose inputs are dated after it."""
     checkout = finished_checkout(tmp_path / "checkout", tmp_path_factory)

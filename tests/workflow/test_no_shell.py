@@ -8,10 +8,11 @@ import pytest
 from small import make_checkout
 
 VALUES = ["a; touch marker", "$(touch marker) `touch marker`", "a'\"b\n${results} {config[x]} %s"]
+NAMES = ["$(touch marker)", *(pytest.param(name, marks=pytest.mark.slow) for name in ("a;touch marker;.x", "{config}"))]
 
 
 @pytest.mark.parametrize("value", [VALUES[1], *(pytest.param(value, marks=pytest.mark.slow) for value in (VALUES[0], VALUES[2]))])
-@pytest.mark.parametrize("by", ["snakemake", "dvc"])
+@pytest.mark.parametrize("by", ["snakemake", pytest.param("dvc", marks=pytest.mark.slow)])
 def test_text_of_papers_reaches_the_report_and_no_shell(value: str, by: str, tmp_path: Path) -> None:
     checkout = make_checkout(tmp_path / "checkout")
     quoted = json.dumps(value)
@@ -31,7 +32,7 @@ def test_text_of_papers_reaches_the_report_and_no_shell(value: str, by: str, tmp
     assert "touch marker" in (checkout.root / "reports" / "report.html").read_text() or "touch" not in value
 
 
-@pytest.mark.parametrize("name", ["$(touch marker)", "a;touch marker;.x", "{config}"])
+@pytest.mark.parametrize("name", NAMES)
 def test_a_papers_name_reaches_no_shell(name: str, tmp_path: Path) -> None:
     checkout = make_checkout(tmp_path / "checkout")
     (checkout.root / "papers" / f"{name}.yaml").write_text((checkout.root / "papers" / "small.yaml").read_text())
