@@ -103,7 +103,7 @@ def plan(folder: Path) -> dict[str, Run]:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print the tables that tests have recorded."""
-    for report in terminalreporter.stats.get("passed", []):
-        for name, text in getattr(report, "user_properties", []):
-            if name == "table":
-                terminalreporter.write_line(f"\n{report.nodeid}\n{text}")
+    reports = [report for group in terminalreporter.stats.values() for report in group if hasattr(report, "user_properties")]
+    tables = {report.nodeid: text for report in reports for name, text in report.user_properties if name == "table"}
+    for test, text in tables.items():
+        terminalreporter.write_line(f"\n{test}\n{text}")

@@ -1,5 +1,6 @@
 """Both engines do exactly the same work: every step of the table, each with the stub for a trainer."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,9 +67,7 @@ def test_a_margin_touches_only_tables_and_report(agreement: Agreement) -> None:
     checkout, step = agreement.checkout, agreement.step
     margin = ("papers/margins.yaml", "digits: 1.0", "digits: 1.5")
     done = step("a margin", lambda: checkout.edit(*margin), wants=NOTHING, by="dvc repro")
-    assert done.text.count("Running stage") == 2, done.text
-    assert "Running stage 'plan'" in done.text
-    assert "Running stage 'tables'" in done.text
+    assert re.findall(r"Running stage '(\S+)'", done.text) == ["plan", "tables", "report"]
     done = step("another margin", lambda: checkout.edit(*reversed_edit(*margin)), wants=NOTHING, by="snakemake", then=None)
     assert [line.split() for line in done.text.splitlines() if line.startswith(("tables ", "report ", "train ", "total "))] == [
         ["tables", "1"],

@@ -139,12 +139,12 @@ def write_plan(root: Path, plan: Plan) -> bool:
     folder.mkdir(parents=True, exist_ok=True)
     new, old = index_of(plan), Index(root).content
     texts = {f"{run.id}.json": run.to_json() for run in plan.to_do}
-    for file in folder.glob("*.json"):
-        if file.name not in texts:
-            file.unlink()
     for name, text in texts.items():
         _write_if_changed(folder / name, text)
     _write_if_changed(root / "plan" / "index.json", json.dumps(new, indent=1) + "\n")
+    for file in folder.glob("*.json"):
+        if file.name not in texts:
+            file.unlink()
     return _shape(new) != _shape(old)
 
 
