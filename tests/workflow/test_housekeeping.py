@@ -2,14 +2,16 @@
 
 import json
 import os
+import shutil
 import subprocess
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+import yaml
 from project import Checkout
-from small import BASELINE, ONE, make_checkout
+from small import BASELINE, ONE, TEACHER, finished_checkout, make_checkout
 
 from okd.training.lock import Owner
 
@@ -98,3 +100,21 @@ def test_doctor_says_what_to_type(checkout: Checkout) -> None:
     assert "did you mean 'paper'" in checkout.okd("doctor", code=1).out
     records = json.loads(checkout.okd("doctor", "--json", code=1).out)
     assert {"what", "type"} == set(records[0])
+
+
+def test_record_takes_what_is_there(checkout: Checkout) -> None:
+    """Some runs, no tables, a file `key` that somebody took away."""
+    (checkout.folder(ONE) / "key").unlink()
+    assert checkout.okd("record").lines("recorded") == ["okd: recorded 2 of 6 runs in dvc.lock"]
+    stages = yaml.safe_load((checkout.root / "dvc.lock").read_text())["stages"]
+    assert sorted(stages) == ["fetch@digits", "plan", f"train@{BASELINE}", f"train@{ONE}"]
+    assert not set(checkout.named_by_dvc()) & {ONE, BASELINE}
+    shutil.rmtree(checkout.root / "results")
+    assert checkout.okd("record", code=1).lines() == ["okd: no planned run is finished: nothing to record"]
+
+
+@pytest.mark.slow
+def test_record_takes_no_student_whose_teacher_is_gone(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    checkout = finished_checkout(tmp_path / "finished", tmp_path_factory)
+    checkout.delete(TEACHER)
+    assert checkout.okd("record").lines("recorded") == ["okd: recorded 4 of 6 runs in dvc.lock"]

@@ -1,12 +1,15 @@
 """`okd record`: tell DVC about the results that are finished, whichever engine made them."""
 
 import subprocess
+from pathlib import Path
 
 import typer
 
 from okd.plan.run import Run
 from okd.plan.settings import open_project
 from okd.plan.store import Index, Places, read_json
+
+REPORTED = {"tables": "reports/data", "report": "reports/report.html"}
 
 
 def register(app: typer.Typer) -> None:
@@ -24,20 +27,28 @@ def record() -> None:
     if not ready:
         typer.echo("okd: no planned run is finished: nothing to record", err=True)
         raise typer.Exit(1)
-    targets = [] if len(ready) == len(runs) else _targets(ready)
-    code = subprocess.call(["dvc", "commit", "--force", *targets], cwd=project.root)
+    for run in ready:
+        Places(project.root, run).mend_key()
+    code = subprocess.call(["dvc", "commit", "--force", *_targets(project.root, ready, complete=len(ready) == len(runs))], cwd=project.root)
+    if code:
+        raise typer.Exit(code)  # dvc has said why
     typer.echo(f"okd: recorded {len(ready)} of {len(runs)} runs in dvc.lock", err=True)
-    raise typer.Exit(code)
 
 
 def _ready(places: Places) -> bool:
-    """Five files, the right key, and for a taught run a teacher that is the planned one."""
-    if not places.finished():
-        return False
-    taught_by = (read_json(places.result / "result.json") or {}).get("teacher")
-    return places.run.teacher is None or (taught_by or {}).get("key") == places.run.teacher_key
+    """Five files, and for a taught run the planned teacher: the one that taught it, and the one that is there."""
+    run = places.run
+    if not places.finished() or run.teacher is None:
+        return places.finished()
+    taught_by = (read_json(places.result / "result.json") or {}).get("teacher") or {}
+    return taught_by.get("key") == run.teacher_key and (places.results / run.teacher / "key").is_file()
 
 
-def _targets(ready: list[Run]) -> list[str]:
+def _targets(root: Path, ready: list[Run], *, complete: bool) -> list[str]:
+    """Nothing, which is all of it, or the stages whose outputs are there: dvc refuses to commit the others."""
     data = sorted({run.dataset.name for run in ready})
-    return ["plan", *(f"fetch@{name}" for name in data), *(f"train@{run.id}" for run in ready)]
+    here = [name for name in data if (root / "data" / name).is_dir() and (root / "data" / f"{name}.manifest.json").is_file()]
+    shown = [stage for stage, file in REPORTED.items() if (root / file).exists()] if complete else []
+    if complete and here == data and len(shown) == len(REPORTED):
+        return []
+    return ["plan", *(f"fetch@{name}" for name in here), *(f"train@{run.id}" for run in ready), *shown]
