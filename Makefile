@@ -60,7 +60,7 @@ format: setup  ## let ruff and snakefmt write
 	@ruff check --fix . ; ruff format . ; snakefmt Snakefile workflow
 
 lock:  ## resolve the newest versions that fit together (needs uv)
-	uv pip compile --universal --generate-hashes --python-version 3.11 --no-header --group dev --extra build pyproject.toml -o requirements.lock
+	uv pip compile --universal --generate-hashes --python-version 3.11 --no-header --group dev --extra build --extra s3 --extra slurm pyproject.toml -o requirements.lock
 
 clean:  ## forget results, scratch and logs of this checkout; keeps data and .venv
 	rm -rf results scratch logs .snakemake reports/report.html reports/data
