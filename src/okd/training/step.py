@@ -49,9 +49,14 @@ class Totals:
         self.images = 0
 
     def add(self, terms: Tensor, logits: Tensor, labels: Tensor) -> None:
+        """All but the number of images, which the host knows."""
         self.loss += terms.detach().double() * len(labels)
         self.correct += (logits.detach().argmax(dim=2) == labels).sum(dim=1)
-        self.images += len(labels)
+
+    def clear(self) -> None:
+        self.loss.zero_()
+        self.correct.zero_()
+        self.images = 0
 
     def state_dict(self) -> dict[str, Tensor | int]:
         return {"loss": self.loss, "correct": self.correct, "images": self.images}
@@ -68,10 +73,11 @@ class Alarm:
 
     def __init__(self, device: torch.device) -> None:
         self.first = torch.full((len(TERMS),), NEVER, dtype=torch.int64, device=device)
+        self.step = torch.zeros((), dtype=torch.int64, device=device)  # steps that were watched, this one not yet
 
-    def watch(self, terms: Tensor, step: int) -> None:
-        bad = ~torch.isfinite(terms.detach())
-        self.first = torch.where(bad & (self.first == NEVER), step, self.first)
+    def watch(self, terms: Tensor) -> None:
+        self.first.copy_(torch.minimum(self.first, torch.where(torch.isfinite(terms.detach()), NEVER, self.step)))
+        self.step += 1
 
     def read(self) -> tuple[int, str] | None:
         """The first bad step and, at that step, the first bad term; None while all is well. Waits for the device."""

@@ -10,7 +10,7 @@ from okd.plan.run import Run
 from okd.plan.store import Places
 from okd.training import checkpoint
 from okd.training.numerics import choose_device
-from okd.training.predict import predict, predict_finally, show
+from okd.training.predict import evaluate, predict_finally, show
 from okd.training.progress import Progress
 from okd.training.result import publish
 from okd.training.session import Session
@@ -68,12 +68,11 @@ def _epoch(session: Session, sitting: "_Sitting") -> None:
         sitting.after_step()
     _look(session)
     show(session)
-    predictions = predict(session)
-    correct = predictions.correct()
+    correct, images = evaluate(session)
     sitting.tick()
-    session.end_epoch(correct, len(predictions.labels))
+    session.end_epoch(correct, images)
     deployed = "leader" if session.method.leader else "student_0"
-    sitting.after_epoch(error=100 * (1 - correct[deployed] / len(predictions.labels)))
+    sitting.after_epoch(error=100 * (1 - correct[deployed] / images))
 
 
 class _Sitting:
