@@ -69,6 +69,7 @@ class Session:
         self.group: Group = self.method.group(students_of(run)).to(device)
         self.teacher: Teacher = self._teacher(made.pretrained if made else pretrained(run, root)).to(device)
         self.forward = numerics.prepare(self.group, run, self.numerics, device)
+        self.objective = torch.compile(self._objective) if self.numerics.compiled else self._objective
         self.optimizer = optimizer_for(self.group, self.teacher, run, FusedSGD if self.numerics.captured else SGD)
         self.captured = Captured(self._compute) if self.numerics.captured and device.type == "cuda" else None
         self.rate: Schedule = learning_rate(run.recipe.lr, epochs=run.recipe.epochs, warm_up=run.recipe.warm_up)
@@ -130,13 +131,17 @@ class Session:
 
     def _compute(self, batch: Batch) -> None:
         """All of a step that happens on the device."""
-        outputs = self.forward(batch.images)
-        terms = losses(batch, outputs, self.teacher, self.weights)
+        terms, logits = self.objective(batch)
         self.alarm.watch(terms)
         self.optimizer.zero_grad()
         terms[-1].backward()
         self.optimizer.step()
-        self.totals.add(terms, outputs.logits, batch.labels)
+        self.totals.add(terms, logits, batch.labels)
+
+    def _objective(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The loss's terms, to be minimised in the last, and the students' logits (M, B, K)."""
+        outputs = self.forward(batch.images)
+        return losses(batch, outputs, self.teacher, self.weights), outputs.logits
 
     def end_epoch(self, test_correct: dict[str, int], test_images: int) -> None:
         """Write the history's row, keep a snapshot where the method wants one, and move to the next epoch."""
