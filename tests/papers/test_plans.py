@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from conftest import make_project
+from okd.evaluation.tables import Evaluation
 from okd.plan.planner import Plan, make_plan
 from okd.plan.settings import open_project
+from okd.plan.source import Faults
 
 ROOT = Path(__file__).parents[2]
 PAPERS = ("one", "okddip", "kdcl", "md")
@@ -45,6 +48,24 @@ def test_a_target_is_a_paper_a_table_a_row_an_address_or_a_claim(target: str, ce
     plan = make_plan(open_project(ROOT), scale="paper", targets=[target])
     decided = [claim for claim in plan.decided() if claim.paper == "okddip"]
     assert (len(plan.addresses), len(plan.to_do), len(decided)) == (cells, runs, claims)
+
+
+def test_what_a_student_of_md_exchanges_is_counted() -> None:
+    """Up and down: 50,000 soft labels of 4 bytes a class; or AlexNet's 2,472,266 gradients at 391 steps of 40 epochs."""
+    plan = make_plan(open_project(ROOT), scale="paper")
+    (table,) = [one for one in Evaluation(ROOT, plan, reproduce=[], evidence_only=True).tables() if one.id == "md-exchange"]
+    assert {cell.state for cell in table.cells} == {"counted"}
+    values = [cell.ours.mean for cell in table.cells if cell.ours and cell.row == "AlexNet"]
+    assert values[0::2] == [2 * 50_000 * 10 * 4 / 1e6, 2 * 50_000 * 100 * 4 / 1e6]
+    assert values[1] == pytest.approx(2 * 2_472_266 * 4 * 391 * 40 / 1e6)
+
+
+def test_only_methods_with_phases_exchange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = make_project(tmp_path, monkeypatch)
+    file = project / "papers" / "tiny.yaml"
+    file.write_text(file.read_text().replace("statistic: student", "statistic: exchanged"))
+    with pytest.raises(Faults, match="one has no phases between which anything is exchanged"):
+        make_plan(open_project(project))
 
 
 @pytest.mark.parametrize(("given", "planned"), [([], " ".join(PAPERS)), (["PAPER=okddip"], "okddip")])

@@ -31,8 +31,11 @@ STATISTICS = [
     "params_training",
     "test_cost",
     "train_cost",
+    "exchanged",
+    "exchanged_gradients",
 ]
-COSTS = ("params", "params_training", "test_cost", "train_cost")
+EXCHANGES = ("exchanged", "exchanged_gradients")
+COSTS = ("params", "params_training", "test_cost", "train_cost", *EXCHANGES)
 
 
 def _statistic(name: str) -> str:
