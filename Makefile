@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 CORES ?= all
+PAPER ?= one okddip kdcl md
 SHELL := /bin/bash
 BIN := $(CURDIR)/.venv/bin
 export PATH := $(BIN):$(PATH)

@@ -17,6 +17,7 @@ from okd.evaluation.records import (
     SoftLabels,
     Summary,
     TableRecord,
+    ThirdPartyRecord,
     VerdictRecord,
 )
 from okd.evaluation.same_experiment import SameExperiment, SharedCell
@@ -28,6 +29,20 @@ WITH_NUMBER = ("measured", "reduced", "diverged", "counted", "too few seeds", "d
 
 # as long as a real one
 CONFIGURATION = {f"option {index}": "mean [0.5071, 0.4865, 0.4409]"[: 8 + index] for index in range(22)} | {"method": "okddip (revision 3)"}
+
+
+def others(text: str = "") -> ThirdPartyRecord:
+    return ThirdPartyRecord(
+        source="somebody/a-repository, issue 1" + text,
+        what="Run again" + text,
+        trust="high" + text,
+        printed="74.0 +- 0.3",
+        unit="accuracy",
+        value=26.0,
+        spread=0.3,
+        decimals=1,
+        note=text,
+    )
 
 
 def cell(state: str, column: str, text: str = "", *, table: str = "t", row: str = "row", runs: int = 1, value: float = 25.5) -> CellRecord:
@@ -57,6 +72,7 @@ def cell(state: str, column: str, text: str = "", *, table: str = "t", row: str 
         configuration=Configuration(
             resolved=CONFIGURATION | {"note": text}, unlike_paper=[text] if text else [], own_recipe=[text] if text else []
         ),
+        third_party=[] if state == "paper blank" else [others(text)],
     )
 
 

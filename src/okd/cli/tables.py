@@ -64,7 +64,8 @@ def write_tables(folder: Path, evaluation: Evaluation) -> dict[str, int]:
     jsons |= {METRICS: metrics(records)}
     texts |= {CELLS: cells_csv(records)}
     jsons |= {"claims.json": findings(evaluation, records).model_dump()}
-    jsons |= {"same-experiment.json": same_experiment([cell.placed for cell in evaluation.plan.cells]).model_dump()}
+    placed = [cell.placed for cell in evaluation.plan.cells]
+    jsons |= {"same-experiment.json": same_experiment(placed, evaluation.plan.third_party).model_dump()}
     for name, text in texts.items():
         write_atomically(folder / name, lambda stream, text=text: stream.write(text))
     for name, record in jsons.items():

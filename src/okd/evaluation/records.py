@@ -53,6 +53,20 @@ class VerdictRecord(Record):
     fragile: bool  # another reading of the paper's +- or of its n gives another word
 
 
+class ThirdPartyRecord(Record):
+    """What somebody else measured of a cell, in the cell's unit; never judged."""
+
+    source: str
+    what: str
+    trust: str
+    printed: str
+    unit: str  # in which it is printed
+    value: float
+    spread: float | None
+    decimals: int
+    note: str = ""
+
+
 class CellRecord(Record):
     address: str
     row: str
@@ -72,6 +86,7 @@ class CellRecord(Record):
     verdict: VerdictRecord | None = None
     seeds: list[int] = []  # of the finished replicates, in the order of ours.values
     configuration: Configuration | None = None
+    third_party: list[ThirdPartyRecord] = []
 
     @property
     def from_evidence(self) -> bool:

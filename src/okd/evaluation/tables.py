@@ -22,6 +22,7 @@ from okd.evaluation.records import (
     Summary,
     TableRecord,
 )
+from okd.evaluation.third_party import third_party_records
 from okd.plan.catalog import catalog
 from okd.plan.margins import read_margins
 from okd.plan.paper import COSTS, Cell, PaperFile
@@ -129,6 +130,7 @@ class Evaluation:
             runs=[self.outcomes[run].record for run in planned.runs],
             seeds=[replicates[index][0].run.seed for index in finished],
             configuration=self._configuration(planned, cell) if cell and planned.runs else None,
+            third_party=third_party_records(self.plan.third_party.get(planned.address, []), cell.unit if cell else ""),
         )
 
     def _configuration(self, planned: PlannedCell, cell: Cell) -> Configuration:

@@ -1,6 +1,6 @@
 """Numbers and sentences as the page shows them."""
 
-from okd.evaluation.records import CellRecord, Measured
+from okd.evaluation.records import CellRecord, Measured, ThirdPartyRecord
 from okd.report.states import STATES
 
 UNITS = {"error": "error, percent", "accuracy": "accuracy, percent", "points": "percentage points", "number": "as printed"}
@@ -22,6 +22,12 @@ def spread(measured: Measured, decimals: int) -> str:
 def as_printed(text: str) -> str:
     """The printed string with a real plus-minus sign."""
     return text.replace("+-", "±")
+
+
+def third_party(other: ThirdPartyRecord, unit: str) -> str:
+    """Somebody else's value in the cell's unit, with what was printed where that is another."""
+    value = number(other.value, other.decimals) + ("" if other.spread is None else f" ± {number(other.spread, other.decimals)}")
+    return value if other.unit == unit else f"{value} (printed as {other.unit} {as_printed(other.printed)})"
 
 
 def header(columns: list[str]) -> list[tuple[str, list[str]]]:
