@@ -7,7 +7,7 @@ from statistics import mean, stdev
 
 from okd.evaluation.configuration import configuration, recipe_of
 from okd.evaluation.costs import as_printed, cost_value
-from okd.evaluation.evidence import NotInEvidence
+from okd.evaluation.evidence import NotInEvidence, other_numerics
 from okd.evaluation.figuredata import figure_data
 from okd.evaluation.judgement import judged
 from okd.evaluation.outcomes import Outcome, best_epoch_of, outcome, value_of
@@ -183,13 +183,16 @@ class Evaluation:
             one.result is None or one.result.get("data_verified", True) for replicate in replicates for one in replicate
         ):
             return "data not verified", "trained on data whose checksum differs: never judged"
+        others = [one.record.detail for replicate in replicates for one in replicate if other_numerics(one.evidence, one.run)]
+        if finished == len(replicates) and others:
+            return "other numerics", f"{len(others)} of {len(records)} runs {others[0]}: never judged"
         if finished == len(replicates):
             return ("reduced", f"scale {self.plan.scale}: not a result") if self.plan.scale != "paper" else ("measured", "")
         for state in ("failed", "running"):
             if states[state]:
                 return state, f"{states[state]} of {len(records)} runs: {_first(records, state)}"
         if finished:
-            return "too few seeds", f"{finished} of {len(replicates)} runs"
+            return "too few seeds", "; ".join([f"{finished} of {len(replicates)} runs", *others[:1]])
         return ("stale", _first(records, "stale")) if states["stale"] else ("not run", "")
 
 
