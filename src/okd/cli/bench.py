@@ -125,5 +125,3 @@ def _speed(measured: "Measured") -> float:
 def spelled(networks: str) -> str:
     names = networks.split(",")
     return f"{len(names)} x {names[0]}" if len(set(names)) == 1 and len(names) > 1 else networks
-
-

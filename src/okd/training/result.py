@@ -48,6 +48,7 @@ def history_csv(session: Session) -> str:
 
 def record_of(session: Session, status: str, predictions: Predictions, digests: dict[str, str], reason: Any) -> dict[str, Any]:
     """result.json. A diverged run has no metrics, only where and how it diverged."""
+    assert session.manifest, "made images have no result"
     run, total = session.run, len(predictions.labels)
     correct = predictions.correct()
     return {
