@@ -15,7 +15,7 @@ from okd.plan.settings import DataSettings
 
 def unpack(reference: Path, out: Path, name: str) -> DataSettings:
     subprocess.run([sys.executable, str(reference / "data" / "unpack.py"), str(out), name], check=True, stdout=subprocess.DEVNULL)
-    return DataSettings(accept="verified", folder=str(out), mirror=None)
+    return DataSettings(accept="verified", folder=str(out), mirror=None, root=None)
 
 
 def check(name: str, root: Path) -> Manifest:
