@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -55,9 +55,13 @@ class Manifest:
     licence: str
     splits: dict[str, SplitFacts]
     verified: bool = True  # False: not shown to be the official bytes, taken because data.accept allows it
+    names: list[str] = field(default_factory=list)  # of the classes, where a user's folders name them
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self), indent=1) + "\n"
+        record = asdict(self)
+        if not self.names:
+            del record["names"]
+        return json.dumps(record, indent=1, ensure_ascii=False) + "\n"
 
     @staticmethod
     def read(file: Path) -> "Manifest":

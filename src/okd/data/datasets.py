@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from okd.data import arrays, images
+from okd.data import arrays, imagenet, images
 from okd.data.arrays import DataError, Manifest, Split, channel_statistics, manifest_file
 from okd.data.cifar import CIFAR10, CIFAR100
 from okd.data.digits import DIGITS
@@ -138,7 +138,9 @@ def _prepare_images(name: str, root: Path, settings: DataSettings, say: Say) -> 
     """Write the lists of files, and the manifest where there is none."""
     file, entry, origin = manifest_file(root, name), catalog().datasets[name], ORIGINS.get(name, OWN)
     known = Manifest.read(file) if file.exists() else None
-    listings, facts = images.describe(entry, images.supplied_folder(name, root, settings), say)
+    folder = images.supplied_folder(name, root, settings)
+    packed = imagenet.packed(folder)
+    listings, official = imagenet.listings(folder, settings, say) if packed else (images.listings_of(folder, say), True)
     fresh = Manifest(
         name=name,
         revision=entry.revision or 0,
@@ -148,8 +150,11 @@ def _prepare_images(name: str, root: Path, settings: DataSettings, say: Say) -> 
         std=[],
         source=origin.source,
         licence=origin.licence,
-        splits=facts,
+        splits=images.described(entry, folder, listings),
+        verified=official,
+        names=listings["train"].classes,
     )
+    require_accepted(fresh, settings)
     _require_equal(fresh, known)
     images.write(root / "data" / name, listings.items())
     if known is None:
