@@ -110,6 +110,11 @@ def complete(folder: Path) -> bool:
     return all((folder / file).is_file() for file in FILES)
 
 
+def unchecked(folder: Path, split: str) -> Split:
+    """A split as it lies there, memory-mapped. Raises OSError, ValueError or EOFError."""
+    return Split(*(np.load(folder / f"{split}_{part}.npy", mmap_mode="r", allow_pickle=False) for part in ("images", "labels")))
+
+
 def load(name: str, root: Path, folder: Path | None = None) -> tuple[Manifest, dict[str, Split]]:
     """The arrays of a folder (data/<name>/), memory-mapped. Raises DataError where a byte differs from the manifest."""
     manifest = Manifest.read(manifest_file(root, name))
@@ -118,12 +123,11 @@ def load(name: str, root: Path, folder: Path | None = None) -> tuple[Manifest, d
     splits = {}
     for split in SPLITS:
         try:
-            parts = [np.load(folder / f"{split}_{part}.npy", mmap_mode="r", allow_pickle=False) for part in ("images", "labels")]
+            splits[split] = unchecked(folder, split)
         except FileNotFoundError:
             raise DataError(f"{place}/ has no {split} arrays: run `okd fetch {name}`") from None
         except (ValueError, OSError, EOFError, OverflowError) as error:
             raise DataError(f"{place}/: damaged {split} arrays ({error}); delete the folder and run `okd fetch {name}`") from None
-        splits[split] = Split(*parts)
         if not _as_described(splits[split], manifest, manifest.splits[split]):
             raise DataError(
                 f"{place}/{split}_images.npy or its labels differ from data/{name}.manifest.json; "

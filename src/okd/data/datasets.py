@@ -29,6 +29,7 @@ class Origin:
     content: Mapping[str, str]  # the official content hash of each split, as far as we have seen the official bytes
     published: Normalisation | None = None  # mean and deviation of the training set's channels, as others give them
     border: int = 0  # pixels that we added on every side
+    shown: bool = True  # a report may show some of its images
 
 
 OWN = Origin(source="a folder of images that the user supplies", licence="the user knows", forms=(), content={})
@@ -88,6 +89,7 @@ ORIGINS: Mapping[str, Origin] = {
         licence="non-commercial research and education only; must be asked for",
         forms=(),
         content={},
+        shown=False,
     ),
 }
 
