@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,10 @@ from ownimages import supply
 from PIL import Image
 from smallset import IMAGES, LABELS, LAYOUTS, OTHER, put, shrink
 
+from conftest import plan
+from handmade import publish
 from okd.cli.data import show
+from okd.cli.evidence import evidence
 from okd.cli.fetch import fetch
 from okd.cli.report import report
 from okd.cli.tables import tables
@@ -21,6 +25,7 @@ from okd.data.overview import inside, overview
 from okd.data.sheet import GAP, SIDE, contact_sheet
 from okd.plan.catalog import catalog
 from okd.plan.settings import open_project
+from okd.plan.store import Places, write_json
 
 
 def dial(project: Path, old: str, new: str) -> None:
@@ -131,6 +136,7 @@ def test_own_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyt
     show("mine")
     said = capsys.readouterr().out
     assert "ant, bee, cow" in said
+    assert "My images, revision 1: trusted since it was first fetched" in said
     assert "sheet     scratch/sheets/mine.jpg" in said
     tables()
     report()
@@ -138,3 +144,21 @@ def test_own_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyt
     assert "<img" in page
     assert "ant 7+2, bee 7+2, cow 7+2" in page
     assert not ORIGINS["imagenet"].shown
+
+
+def test_evidence_says_that_data_are_not_verified(project: Path) -> None:
+    """Result, evidence and report; a cell of it is never judged, with the result's files and without."""
+    runs = plan(project)
+    for run in runs.values():
+        publish(project, run)
+        file = Places(project, run).result / "result.json"
+        write_json(file, json.loads(file.read_text()) | {"data_verified": False})
+    evidence(list(runs))
+    for file in (project / "reports" / "evidence").glob("*.json"):
+        assert json.loads(file.read_text())["result"]["data_verified"] is False
+    shutil.rmtree(project / "results")
+    tables()
+    cells = json.loads((project / "reports" / "data" / "tiny-t1.json").read_text())["cells"]
+    assert {cell["state"] for cell in cells} == {"data not verified"}
+    assert {cell["verdict"] for cell in cells} == {None}
+    assert all(run["from_evidence"] for cell in cells for run in cell["runs"])

@@ -148,6 +148,7 @@ def dataset(name: str, text: str, *, verified: bool = True) -> DatasetRecord:
         published_mean=[0.5071] * 3,
         published_std=[0.25] * 3,
         shown=verified,
+        state="the official data" if verified else "NOT known to be the official data",
         sheet=SheetRecord(file=f"dataset-{name}.jpg", words=f"All of them {text}") if verified else None,
     )
 

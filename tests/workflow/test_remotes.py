@@ -64,6 +64,7 @@ def pushed_and_pulled(checkout: Checkout, add_remote: Callable[[Checkout], None]
     assert clone.git("status", "--short").out == ""
 
 
+@pytest.mark.slow
 def test_folder(checkout: Checkout, tmp_path: Path) -> None:
     pushed_and_pulled(checkout, lambda one: on_folder(one, tmp_path / "remote"))
 

@@ -52,8 +52,7 @@ def show(
 def lines(seen: Overview) -> Iterator[tuple[str, str]]:
     """Label and text of every line about where the data come from and what they are."""
     channels, height, width = seen.shape
-    state = "the official data" if seen.verified else "NOT known to be the official data"
-    yield seen.name, f"{seen.title}, revision {seen.revision}: {state}"
+    yield seen.name, f"{seen.title}, revision {seen.revision}: {seen.state}"
     yield "source", seen.source
     yield "licence", seen.licence
     yield "images", f"{channels} channels, {height} x {width} pixels, {len(seen.classes)} classes"

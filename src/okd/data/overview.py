@@ -39,11 +39,13 @@ class Overview:
     published_mean: list[float]
     published_std: list[float]
     shown: bool  # its licence lets a report show images of it
+    state: str  # whether it is what it says, in words
 
 
 def overview(manifest: Manifest) -> Overview:
     origin, entry = ORIGINS.get(manifest.name, OWN), catalog().datasets[manifest.name]
     inner_mean, inner_std = inside(manifest, origin.border) if manifest.mean else ([], [])
+    trusted = "the official data" if origin.content or origin.forms else "trusted since it was first fetched"
     return Overview(
         name=manifest.name,
         title=entry.title,
@@ -71,6 +73,7 @@ def overview(manifest: Manifest) -> Overview:
         published_mean=origin.published.mean if origin.published else [],
         published_std=origin.published.std if origin.published else [],
         shown=origin.shown,
+        state=trusted if manifest.verified else UNKNOWN,
     )
 
 

@@ -38,6 +38,7 @@ class DatasetRecord(Record):
     published_mean: list[float]
     published_std: list[float]
     shown: bool  # its licence lets a report show images of it
+    state: str  # whether it is what it says, in words
     sheet: SheetRecord | None = None
 
     @property
