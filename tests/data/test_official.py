@@ -39,6 +39,7 @@ def test_cifar100(reference: Path, tmp_path: Path) -> None:
     assert manifest.verified
     assert set(manifest.splits["train"].per_class) == {500}
     assert set(manifest.splits["test"].per_class) == {100}
+    check_names(tmp_path / "raw")
 
 
 SUPERCLASSES = """
@@ -65,11 +66,11 @@ vehicles_2 lawn_mower rocket streetcar tank tractor
 """
 
 
-def test_names_of_cifar100_s_classes(reference: Path, tmp_path: Path) -> None:
-    """The coarse label, which stands beside each fine one in the official file and is used nowhere else, groups them as published."""
-    unpack(reference, tmp_path, "cifar100")
-    records = np.fromfile(tmp_path / "cifar-100-binary" / "test.bin", np.uint8).reshape(-1, 3074)
+def check_names(folder: Path) -> None:
+    """The coarse label, which stands beside each fine one in the official file and is used nowhere else, groups the names as published."""
+    records = np.fromfile(folder / "cifar-100-binary" / "test.bin", np.uint8).reshape(-1, 3074)
     groups = [line.split()[1:] for line in SUPERCLASSES.split("\n") if line]
+    assert len(groups) == 20
     for coarse, group in enumerate(groups):
         fine = np.unique(records[records[:, 0] == coarse, 1])
         assert [NAMES["cifar100"][label] for label in fine] == group
