@@ -21,7 +21,7 @@ import numpy as np
 from okd.data.datasets import read_arrays
 from okd.plan import catalog
 from okd.plan.run import Run
-from okd.plan.settings import find_root, open_project
+from okd.plan.settings import find_root
 from okd.plan.store import Places, read_json, write_json
 from okd.training import publish
 from okd.training.progress import Progress
@@ -52,7 +52,7 @@ def _module(**content: Any) -> ModuleType:
 def train(run: Run, root: Path, *, stop: Stop, may_write: Callable[[], None]) -> str:
     """Check data and teacher, take some steps, resume, stop, fail and publish as the real trainer does."""
     places = Places(root, run)
-    read_arrays(run.dataset.name, root, open_project(root).settings.data)
+    read_arrays(run.dataset.name, root)
     if run.teacher and not (places.results / run.teacher / str(run.teacher_key) / "weights.safetensors").is_file():
         raise ValueError(f"{run.id}: its teacher {run.teacher} has not been trained")
     steps, each = int(os.environ.get("STUB_STEPS", "1")), float(os.environ.get("STUB_STEP_S", "0"))

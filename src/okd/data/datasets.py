@@ -14,7 +14,7 @@ from okd.data.forms import Form, find
 from okd.data.mnist import BORDER, MNIST
 from okd.data.svhn import SVHN, SVHN_EXTRA
 from okd.plan.catalog import Normalisation, catalog, unknown
-from okd.plan.settings import DataSettings, write_atomically
+from okd.plan.settings import DataSettings, open_project, write_atomically
 
 OFFICIAL = DataSettings(accept="verified", folder=None, mirror=None, root=None)
 
@@ -210,8 +210,13 @@ def _trusted(name: str, known: Manifest | None) -> dict[str, str]:
     return first_use | dict(ORIGINS[name].content)
 
 
-def read_arrays(name: str, root: Path, settings: DataSettings = OFFICIAL) -> tuple[Manifest, dict[str, Split]]:
-    """The checked arrays, memory-mapped. Raises DataError where a byte differs from the manifest, or the manifest from what we know."""
+def read_arrays(name: str, root: Path, settings: DataSettings | None = None) -> tuple[Manifest, dict[str, Split]]:
+    """The checked arrays, memory-mapped; without `settings`, where params.yaml says.
+
+    Raises DataError where a byte differs from the manifest, or the manifest from what we know.
+    """
+    if settings is None:
+        settings = open_project(root).settings.data if (root / "params.yaml").is_file() else OFFICIAL
     manifest, splits = arrays.load(name, root, arrays.folder_of(name, root, settings.root))
     for split, expected in ORIGINS[name].content.items() if manifest.verified else ():
         if manifest.splits[split].sha256 != expected:

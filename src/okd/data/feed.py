@@ -86,7 +86,7 @@ def feed_for(run: Run, root: Path, *, device: torch.device, num_held_out: int) -
     """A run's data and what describes them. Raises DataError where a byte is not what it was when they were described."""
     name = run.dataset.name
     if catalog().datasets[name].layout == "arrays":
-        manifest, splits = read_arrays(name, root, open_project(root).settings.data)
+        manifest, splits = read_arrays(name, root)
         return manifest, Data(splits, run.recipe, seed=run.seed, device=device, num_held_out=num_held_out)
     from okd.data.stream import StreamedData
 
