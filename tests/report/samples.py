@@ -1,5 +1,6 @@
 """Reports made by hand: every state, every figure, every string nasty where that is wanted, and as many runs as the papers have."""
 
+from okd.evaluation.datasets import DatasetRecord, Datasets, SheetRecord, SplitRecord
 from okd.evaluation.records import (
     CellRecord,
     Citation,
@@ -135,7 +136,37 @@ def contents(tables: list[TableRecord], figures: dict[str, FigureData] | None = 
         margins={"cifar100": 0.5},
     )
     findings, same = Findings(claims=[claim(outcome, text) for outcome in OUTCOMES], ranks=[rank(text)]), shared(text)
-    return Contents(summary=summary, tables=tables, figure_data=figures or {}, findings=findings, same=same)
+    datasets = Datasets(datasets=[dataset("own", text), dataset("cifar100", text, verified=False)], absent=[text])
+    sheets = {"own": b"a picture"}
+    return Contents(
+        summary=summary, tables=tables, figure_data=figures or {}, findings=findings, same=same, datasets=datasets, sheets=sheets
+    )
+
+
+def dataset(name: str, text: str, *, verified: bool = True) -> DatasetRecord:
+    return DatasetRecord(
+        name=name,
+        title=f"Images {text}",
+        revision=1,
+        verified=verified,
+        source=text,
+        licence=text,
+        shape=[3, 32, 32],
+        classes=["ant", f"bee {text}"],
+        splits=[
+            SplitRecord(name=split, count=50_000, per_class=[20_000, 30_000], sha256="ab" * 32, known=text) for split in ("train", "test")
+        ],
+        mean=[0.5] * 3,
+        std=[0.25] * 3,
+        border=0,
+        inner_mean=[0.50714] * 3,
+        inner_std=[0.25] * 3,
+        published_mean=[0.5071] * 3,
+        published_std=[0.25] * 3,
+        shown=verified,
+        state="the official data" if verified else "NOT known to be the official data",
+        sheet=SheetRecord(file=f"dataset-{name}.jpg", words=f"All of them {text}") if verified else None,
+    )
 
 
 def claim(outcome: str, text: str) -> ClaimRecord:

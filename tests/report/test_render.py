@@ -72,8 +72,9 @@ def test_a_reduced_report_wears_its_ribbon() -> None:
 def test_the_page_needs_nothing_from_outside() -> None:
     text = page()
     found = elements(text)
-    assert all(link.startswith(("#", "data/")) for link in found.links)
-    assert not {"link", "iframe", "object", "img"} & set(found.tags)
+    assert all(link.startswith(("#", "data/", "data:image/jpeg;base64,")) for link in found.links)
+    assert sum(link.startswith("data:") for link in found.links) == found.tags.count("img") == 1, "the contact sheet"
+    assert not {"link", "iframe", "object"} & set(found.tags)
     assert not re.search(r"https?://|url\((?!#)", text)
 
 
@@ -138,3 +139,15 @@ def test_the_frontier_is_what_nothing_beats_in_both() -> None:
 
 def test_ranks_are_said_under_their_table() -> None:
     assert "2 of 3 pairs that the paper separates" in page()
+
+
+def test_data_sets_are_shown_with_what_is_known_of_them() -> None:
+    text = page("as the user says")
+    (section,) = re.findall(r'<section aria-labelledby="data">.*?</section>', text, re.DOTALL)
+    for words in ("50,000 images", "0.5071 ", 'class="published">published 0.5071', "ant 20000+20000", "bee as the user says 30000+30000"):
+        assert words in section, words
+    assert section.count("(data not verified)") == 1
+    assert section.count("NOT known to be the official data: results on it are never judged") == 1
+    assert 'alt="Contact sheet of Images as the user says. All of them as the user says."' in section
+    assert "Not fetched here: as the user says" in section
+    assert '<a href="#data">' in text

@@ -1,11 +1,15 @@
 """`okd tables`: evaluate every cell and write reports/data/."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated
 
 import typer
 
+from okd.cli.dataset_records import dataset_records
 from okd.cli.options import Log
+from okd.evaluation.datasets import DATASETS, Datasets
 from okd.evaluation.dvc import CELLS, METRICS, cells_csv, metrics
 from okd.evaluation.findings import findings
 from okd.evaluation.frames import table_csv
@@ -44,11 +48,15 @@ def tables(
         evidence_only=evidence_only,
     )
     folder = out or project.root / "reports" / "data"
-    runs = ", ".join(f"{count} {state}" for state, count in write_tables(folder, evaluation).items())
+    names = (run.dataset.name for run in plan.runs.values())
+    data = dataset_records(project.root, names, None if evidence_only else project.settings.data)
+    runs = ", ".join(f"{count} {state}" for state, count in write_tables(folder, evaluation, *data).items())
     typer.echo(f"{folder.name if out else 'reports/data'}: {len(plan.cells)} cells, runs: {runs or 'none'}", err=True)
 
 
-def write_tables(folder: Path, evaluation: Evaluation) -> dict[str, int]:
+def write_tables(
+    folder: Path, evaluation: Evaluation, datasets: Datasets | None = None, pictures: Mapping[str, bytes] = MappingProxyType({})
+) -> dict[str, int]:
     """Write all files, take away those that are no longer wanted; return the chosen runs by state."""
     folder.mkdir(parents=True, exist_ok=True)
     records = evaluation.tables()
@@ -66,11 +74,15 @@ def write_tables(folder: Path, evaluation: Evaluation) -> dict[str, int]:
     jsons |= {"claims.json": findings(evaluation, records).model_dump()}
     placed = [cell.placed for cell in evaluation.plan.cells]
     jsons |= {"same-experiment.json": same_experiment(placed, evaluation.plan.third_party).model_dump()}
+    if datasets:
+        jsons |= {DATASETS: datasets.model_dump()}
+    for name, picture in pictures.items():
+        (folder / name).write_bytes(picture)
     for name, text in texts.items():
         write_atomically(folder / name, lambda stream, text=text: stream.write(text))
     for name, record in jsons.items():
         write_json(folder / name, record)
-    wanted = set(texts) | set(jsons)
+    wanted = set(texts) | set(jsons) | set(pictures)
     for file in folder.iterdir():
         if file.name not in wanted | {MANIFEST}:
             file.unlink()

@@ -1,10 +1,11 @@
 """What the page says about the whole: counts, runs that need attention, the checklist."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from okd.evaluation.datasets import Datasets
 from okd.evaluation.records import CellRecord, ClaimRecord, FigureData, Findings, PaperRecord, RankRecord, RunRecord, Summary, TableRecord
 from okd.evaluation.same_experiment import SameExperiment
 from okd.report.states import ATTENTION, JUDGED, OUTCOMES, STATES
@@ -19,6 +20,8 @@ class Contents:
     figure_data: dict[str, FigureData]  # by table, where there is more to draw than its cells
     findings: Findings | None = None  # claims.json, where it is there
     same: SameExperiment | None = None  # same-experiment.json
+    datasets: Datasets | None = None  # datasets.json
+    sheets: dict[str, bytes] = field(default_factory=dict)  # contact sheets by data set, as JPEG
     data: str | None = "data"  # the folder as seen from the page; None where the page stands alone
 
     @cached_property

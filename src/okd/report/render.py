@@ -9,6 +9,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from okd.evaluation.datasets import DATASETS, Datasets
 from okd.evaluation.records import CellRecord, FigureData, Findings, Summary, TableRecord
 from okd.evaluation.same_experiment import SameExperiment
 from okd.evaluation.verdict import ASSUMED_N, CONFIDENCE, MODERATED_FROM, OTHER_N
@@ -39,11 +40,15 @@ def read_data(folder: Path, seen_from: Path | None = None) -> Contents:
         claims, same = folder / "claims.json", folder / "same-experiment.json"
         findings = Findings.model_validate_json(claims.read_bytes()) if claims.is_file() else None
         shared = SameExperiment.model_validate_json(same.read_bytes()) if same.is_file() else None
+        datasets = Datasets.model_validate_json((folder / DATASETS).read_bytes()) if (folder / DATASETS).is_file() else None
+        sheets = {one.name: (folder / one.sheet.file).read_bytes() for one in (datasets.datasets if datasets else []) if one.sheet}
     except (OSError, ValueError) as error:
         raise ValueError(f"{folder.name} is missing or damaged ({type(error).__name__}): run `okd tables`") from None
     beside = seen_from is None or folder.resolve().is_relative_to(seen_from.resolve())
     place = folder.resolve().relative_to(seen_from.resolve()).as_posix() if seen_from and beside else "data" if beside else None
-    return Contents(summary=summary, tables=tables, figure_data=figures, findings=findings, same=shared, data=place)
+    return Contents(
+        summary=summary, tables=tables, figure_data=figures, findings=findings, same=shared, datasets=datasets, sheets=sheets, data=place
+    )
 
 
 def render(summary: Summary, tables: list[TableRecord]) -> str:
@@ -74,6 +79,8 @@ def render_contents(contents: Contents) -> str:
         summary=contents.summary,
         claims=contents.claims,
         same=contents.same,
+        datasets=contents.datasets,
+        sheets={name: "data:image/jpeg;base64," + b64encode(picture).decode() for name, picture in contents.sheets.items()},
         outcomes=OUTCOMES,
         states=STATES,
         units=phrases.UNITS,
