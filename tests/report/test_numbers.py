@@ -21,6 +21,7 @@ from okd.report.render import read_data, render_contents
 
 CELL = re.compile(r'<a id="at-[^"]*" href="#cell-([^"]*)">(.*?)</a>', re.DOTALL)
 VALUE = re.compile(r'class="value">([^<]*)<')
+GAP = re.compile(r'class="gap">([^<]*)<')
 PUBLISHED = re.compile(r'class="published">([^<]*)<')
 
 
@@ -58,6 +59,8 @@ def test_the_page_shows_what_the_csv_says(project: Path) -> None:
         text = shown[line["address"]]
         (value,) = VALUE.findall(text)
         assert value == f"{mean} ± {spread}"
+        gap = f"{float(line['difference']):+.{max(decimals, 2)}f}".replace("-", "\N{MINUS SIGN}") if line["difference"] else ""
+        assert GAP.findall(text) == ([gap] if gap else [])
         assert html.unescape(PUBLISHED.findall(text)[0]) == (line["printed"].replace("+-", "±") or "no printed value")
 
 

@@ -4,6 +4,7 @@ import hashlib
 import re
 import time
 from base64 import b64encode
+from dataclasses import replace
 from html.parser import HTMLParser
 from importlib.resources import files
 
@@ -13,7 +14,8 @@ from samples import NASTY, as_large_as_the_papers, every_state
 from okd.report.costpoints import CostPoint, frontier
 from okd.report.phrases import look, sentence
 from okd.report.render import render_contents
-from okd.report.states import JUDGED, STATES
+from okd.report.states import JUDGED, STATES, TONES
+from okd.report.strip import strip
 
 
 def page(text: str = "", scale: str = "demo") -> str:
@@ -59,6 +61,8 @@ def test_every_state_has_its_word_its_mark_and_its_look() -> None:
     style = files("okd.report").joinpath("templates/style.css.j2").read_text()
     looks = dict(re.findall(r"^\.(s-[a-z-]+) \{ (.*) \}$", style, re.MULTILINE))
     assert set(looks) == {look(state) for state in STATES}
+    for theme in zip(*TONES.values(), strict=True):
+        assert len(set(theme)) == len(STATES) == len(TONES)
     in_grey = [re.sub(r"var\(--[a-z]+\)", "grey", rule) for rule in looks.values()]
     assert len(set(in_grey)) == len(in_grey)
 
@@ -93,7 +97,9 @@ def test_every_link_has_its_place_once() -> None:
     assert len(found.ids) == len(set(found.ids))
 
 
-@pytest.mark.parametrize("word", ["25.50 ± 0.25", "okd plan --scale paper t/row/c0 --save", "snakemake --cores", "dvc repro", "ab" * 8])
+@pytest.mark.parametrize(
+    "word", ["25.50 ± 0.25", "okd plan --scale paper t/row/c0 --save", "snakemake --cores", "dvc repro", "ab" * 8, "peak memory 3.00 GiB"]
+)
 def test_a_cell_shows_its_number_its_commands_and_its_weights(word: str) -> None:
     assert word in page()
 
@@ -102,6 +108,32 @@ def test_every_verdict_is_a_sentence_with_its_interval_and_its_margin() -> None:
     cells = [one for one in every_state().cells if one.state in JUDGED]
     assert all("90 % interval" in sentence(one) and "±0.5" in sentence(one) for one in cells)
     assert all("interval" not in sentence(one) or one.verdict for one in every_state().cells if one.state not in JUDGED)
+
+
+def test_a_number_without_enough_seeds_shows_how_far_off_it_is_and_judges_nothing() -> None:
+    (one,) = (cell for cell in every_state(scale="paper").cells if cell.state == "too few seeds")
+    assert "\N{MINUS SIGN}0.13 points of error so far, less than the margin of ±0.5" in sentence(one)
+    assert "no verdict" in sentence(one)
+    drawn = strip(one)
+    assert drawn is not None
+    assert drawn.margin is not None
+    assert drawn.interval is None
+
+
+def test_an_undecided_cell_says_how_many_seeds_would_decide() -> None:
+    (one,) = (cell for cell in every_state().cells if cell.state == "undecided")
+    assert "about 9 would" in sentence(one)
+
+
+def test_a_claim_without_training_is_no_reproduction() -> None:
+    contents = every_state(scale="paper")
+    assert contents.findings is not None
+    free = [one.model_copy(update={"cells": [], "id": f"free-{one.id}"}) for one in contents.findings.claims]
+    both = replace(contents, findings=contents.findings.model_copy(update={"claims": [*contents.findings.claims, *free]}))
+    assert (len(both.trained), len(both.untrained)) == (6, 6)
+    assert both.heading == "1 of 6 claims reproduced"
+    only = replace(contents, findings=contents.findings.model_copy(update={"claims": free}))
+    assert "claims reproduced" not in only.heading
 
 
 def test_every_figure_has_a_title_a_description_and_its_data() -> None:

@@ -2,6 +2,9 @@
 
 from pydantic import BaseModel, ConfigDict
 
+VERDICTS = ("matches", "worse", "better", "undecided", "cannot be decided")
+COMPARABLE = (*VERDICTS, "measured", "too few seeds")
+
 
 class Record(BaseModel):
     """A piece of a file that `okd tables` writes and `okd report` reads."""
@@ -23,6 +26,7 @@ class RunRecord(Record):
     weights_sha256: str = ""
     data_sha256: dict[str, str] = {}  # by split, of the images and labels that it trained on
     resumes: int = 0
+    peak_memory: int | None = None  # bytes on the device; older results do not say
     from_evidence: bool = False  # its numbers come from reports/evidence/, not from a result on this machine
     command: str = ""  # that does just this run
 
@@ -51,6 +55,7 @@ class VerdictRecord(Record):
     high: float
     margin: float
     fragile: bool  # another reading of the paper's +- or of its n gives another word
+    seeds_needed: int | None = None  # of an undecided cell: as many would decide it, should difference and spread stay as they are
 
 
 class CellRecord(Record):
@@ -70,12 +75,19 @@ class CellRecord(Record):
     decimals: int
     runs: list[RunRecord]
     verdict: VerdictRecord | None = None
+    margin: float | None = None  # how far "matches" would reach, of a cell that is judged once its runs are done
     seeds: list[int] = []  # of the finished replicates, in the order of ours.values
     configuration: Configuration | None = None
 
     @property
     def from_evidence(self) -> bool:
         return any(run.from_evidence for run in self.runs)
+
+    @property
+    def difference(self) -> float | None:
+        """Ours minus the published value; nothing for reduced runs and others that cannot be held against it."""
+        comparable = self.state in COMPARABLE and self.ours is not None and self.published is not None
+        return self.ours.mean - self.published if comparable and self.ours and self.published is not None else None
 
 
 class TableRecord(Record):
@@ -139,6 +151,7 @@ class RemarkRecord(Record):
 
 class PaperRecord(Record):
     name: str
+    label: str = ""
     title: str
     source: str
     tables: list[str]

@@ -46,6 +46,10 @@ class SameExperiment(Record):
     worst: float | None
     version: int = 1
 
+    def widest(self, count: int) -> list[SharedCell]:
+        """Those on which the papers differ most."""
+        return sorted(self.cells, key=lambda cell: -cell.range)[:count]
+
 
 def same_experiment(placed: Sequence[PlacedCell]) -> SameExperiment:
     """Every combination of data set, network and method that two or more papers print, as error."""

@@ -79,7 +79,7 @@ class Evaluation:
         return Summary(
             scale=self.plan.scale,
             reproduce=self.reproduce,
-            papers=[_paper(name, paper) for name, paper in self.plan.papers.items()],
+            papers=[_paper(name, paper) for name, paper in sorted(self.plan.papers.items(), key=_by_date)],
             states=dict(sorted(Counter(cell.state for table in tables for cell in table.cells).items())),
             runs=dict(sorted(Counter(one.record.state for one in done).items())),
             data=sorted(hashes),
@@ -208,6 +208,12 @@ def _measured(values: list[float]) -> Measured | None:
     return Measured(mean=round(mean(values), 6), spread=round(stdev(values), 6) if len(values) > 1 else None, values=rounded)
 
 
+def _by_date(named: tuple[str, PaperFile]) -> tuple[str, str]:
+    """Papers in the order in which they appeared, those without a date last."""
+    name, paper = named
+    return paper.source.date or "9999", name
+
+
 def _paper(name: str, paper: PaperFile) -> PaperRecord:
     source = paper.source
     where = [source.authors, source.venue, f"arXiv {source.arxiv}" if source.arxiv else "", f"doi {source.doi}" if source.doi else ""]
@@ -217,6 +223,7 @@ def _paper(name: str, paper: PaperFile) -> PaperRecord:
     }
     return PaperRecord(
         name=name,
+        label=paper.label or name.upper(),
         title=paper.title,
         source=". ".join(part for part in where if part),
         tables=[table.id for table in paper.tables],
