@@ -23,8 +23,7 @@ def test_a_page_of_evidence_alone_needs_neither_results_nor_its_data(project: Pa
     tables(scale="paper", out=project / "scratch" / "paper", evidence_only=True)
     report(data=project / "scratch" / "paper", out=out)
     page = out.read_text()
-    assert "from evidence" in page
-    assert "rendered from evidence alone" in page
+    assert "rendered from committed evidence alone" in page
     assert 'href="data/' not in page
     assert 'class="ribbon"' not in page
     assert not (project / "reports" / "data").exists()

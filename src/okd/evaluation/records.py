@@ -1,5 +1,7 @@
 """What stands in reports/data/: the evaluated tables, as the report reads them."""
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict
 
 VERDICTS = ("matches", "worse", "better", "undecided", "cannot be decided")
@@ -172,7 +174,7 @@ class Summary(Record):
     data: list[str]  # hashes of the data sets that results were made with
     margins: dict[str, float] = {}  # points by data set, from papers/margins.yaml
     evidence_only: bool = False  # rendered from what git holds, whatever results lie on this machine
-    version: int = 1  # of this format
+    version: Literal[1] = 1  # of this format
 
 
 class PrintedClaim(Record):
@@ -237,4 +239,4 @@ class Findings(Record):
 
     claims: list[ClaimRecord]
     ranks: list[RankRecord]
-    version: int = 1
+    version: Literal[1] = 1

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from statistics import mean, median
+from typing import Literal
 
 from okd.evaluation.records import Record
 from okd.plan.cells import PlacedCell, networks_of
@@ -44,7 +45,7 @@ class SameExperiment(Record):
     within_half: int  # cells whose papers lie within 0.5 points
     median: float | None
     worst: float | None
-    version: int = 1
+    version: Literal[1] = 1
 
     def widest(self, count: int) -> list[SharedCell]:
         """Those on which the papers differ most."""

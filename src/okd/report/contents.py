@@ -38,6 +38,14 @@ class Contents:
                 found.setdefault(run.id, (run, []))[1].append(cell)
         return dict(sorted(found.items()))
 
+    @property
+    def families(self) -> list["Family"]:
+        """Runs that differ in nothing but their seed, together."""
+        found: dict[str, list[RunRecord]] = {}
+        for run, _ in self.runs.values():
+            found.setdefault(run.id.removesuffix(f"-s{run.seed}"), []).append(run)
+        return [Family(name=name, runs=runs, cell=self.runs[runs[0].id][1][0]) for name, runs in found.items()]
+
     @cached_property
     def to_look_at(self) -> list[tuple[RunRecord, list[CellRecord]]]:
         return [(run, cells) for run, cells in self.runs.values() if run.state in ATTENTION]
@@ -171,6 +179,27 @@ class Contents:
         if self.to_look_at:
             clauses.append(f"{len(self.to_look_at)} run{'s need' if len(self.to_look_at) != 1 else ' needs'} attention")
         return clauses[:4]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """The runs of one spec over its seeds."""
+
+    name: str
+    runs: list[RunRecord]
+    cell: CellRecord  # the first in which they stand
+
+    @property
+    def states(self) -> str:
+        """Seeds by state: "done 0, 1; not run 2"."""
+        by_state: dict[str, list[int]] = {}
+        for run in sorted(self.runs, key=lambda run: run.seed):
+            by_state.setdefault(run.state, []).append(run.seed)
+        return "; ".join(f"{state} {', '.join(map(str, seeds))}" for state, seeds in by_state.items())
+
+    @property
+    def seconds(self) -> float:
+        return sum(run.seconds or 0.0 for run in self.runs)
 
 
 def holding(claims: Sequence[ClaimRecord]) -> int:
