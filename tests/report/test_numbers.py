@@ -54,7 +54,7 @@ def test_the_page_shows_what_the_csv_says(project: Path) -> None:
     shown = {address.replace("--", "/"): text for address, text in CELL.findall(page)}
     assert set(shown) == {line["address"] for line in lines if line["state"] != "paper blank"}
     for line in lines:
-        decimals = len(line["printed"].split()[0].strip("*").partition(".")[2]) if line["published"] else 0 if line["printed"] else 2
+        decimals = len(line["printed"].split()[0].strip("*").partition(".")[2]) if line["published"] else 2
         mean, spread = (f"{float(line[name]):.{decimals}f}" for name in ("ours", "spread"))
         text = shown[line["address"]]
         (value,) = VALUE.findall(text)

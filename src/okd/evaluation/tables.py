@@ -125,7 +125,7 @@ class Evaluation:
             printed=published.printed if published else None,
             published=published.value if published else None,
             published_spread=published.spread if published else None,
-            decimals=published.decimals if published else 2,
+            decimals=published.decimals if published and published.value is not None else 2,
             runs=[self.outcomes[run].record for run in planned.runs],
             seeds=[replicates[index][0].run.seed for index in finished],
             configuration=self._configuration(planned, cell) if cell and planned.runs else None,

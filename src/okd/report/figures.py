@@ -6,11 +6,10 @@ from okd.evaluation.records import CellRecord, FigureData, TableRecord
 from okd.report.contents import Contents
 from okd.report.costpoints import CostPoint
 from okd.report.heat import HeatSquare
-from okd.report.phrases import UNITS
+from okd.report.phrases import DIVERGED, UNITS
 
 FEWEST_DOTS = 3
 FEWEST_JUDGED = 3
-DIVERGED = "NaN"  # as the papers print it
 
 
 @dataclass(frozen=True, kw_only=True)

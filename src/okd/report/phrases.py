@@ -4,6 +4,7 @@ from okd.evaluation.records import CellRecord, Measured
 from okd.report.states import STATES
 
 UNITS = {"error": "error, percent", "accuracy": "accuracy, percent", "points": "percentage points", "number": "as printed"}
+DIVERGED = "NaN"  # as the papers print it
 POINTS = {"error": "points of error", "accuracy": "points of accuracy"}
 
 
@@ -57,7 +58,7 @@ def sentence(cell: CellRecord) -> str:
     if cell.verdict is None:
         words = f"{cell.state[:1].upper()}{cell.state[1:]}: {STATES[cell.state][1]}"
         words = f"{words} ({cell.detail})." if cell.detail else f"{words}."
-        return f"{words} {_so_far(cell)}".rstrip()
+        return f"{words} {_so_far(cell)}{_if_theirs_diverged(cell)}".rstrip()
     verdict, decimals, n = cell.verdict, max(cell.decimals, 2), len(cell.seeds)
     gap = _gap(cell)
     between = f"90 % interval {signed(verdict.low, decimals)} to {signed(verdict.high, decimals)}"
@@ -88,6 +89,12 @@ def _so_far(cell: CellRecord) -> str:
     side = "less" if abs(cell.difference) < cell.margin else "more"
     reason = "how far seeds scatter is not known yet, so this is no verdict"
     return f"{_gap(cell)} so far, {side} than the margin of ±{cell.margin:g}; {reason}."
+
+
+def _if_theirs_diverged(cell: CellRecord) -> str:
+    """A paper that prints NaN is held to just that: ours diverges, or it does not."""
+    answer = {"diverged": "as ours did", "measured": "ours did not"}.get(cell.state)
+    return f"The paper prints {DIVERGED}: its run diverged, {answer}." if answer and cell.printed == DIVERGED else ""
 
 
 def gap(cell: CellRecord) -> str:
