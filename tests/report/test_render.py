@@ -1,17 +1,22 @@
 """The page: every state, nothing unescaped, nothing from outside."""
 
 import hashlib
+import os
 import re
+import subprocess
+import sys
 import time
 from base64 import b64encode
 from dataclasses import replace
 from html.parser import HTMLParser
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
-from samples import NASTY, as_large_as_the_papers, every_state
+from samples import NASTY, as_large_as_the_papers, cell, contents, every_state, table
 
 from okd.report.costpoints import CostPoint, frontier
+from okd.report.figures import heat_squares
 from okd.report.phrases import look, sentence
 from okd.report.render import render_contents
 from okd.report.states import JUDGED, STATES, TONES
@@ -158,6 +163,45 @@ def test_two_thousand_runs_stay_small() -> None:
     page = render_contents(contents)
     assert time.perf_counter() - started < 20
     assert len(page.encode()) <= 3_000_000
+
+
+@pytest.mark.slow
+def test_two_thousand_runs_fit_in_memory_and_give_the_same_bytes_in_any_process() -> None:
+    """Two processes that differ in all that must not matter: hash seed, time zone, language, folder."""
+    program = """
+import hashlib, resource
+from samples import as_large_as_the_papers
+from okd.report.render import render_contents
+page = render_contents(as_large_as_the_papers())
+print(hashlib.sha256(page.encode()).hexdigest(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+"""
+    here = Path(__file__).parent
+    path = os.pathsep.join([str(here), str(here.parents[1] / "src")])
+    found = []
+    for seed, zone, language, folder in (("1", "UTC", "C.UTF-8", here), ("2", "Asia/Kathmandu", "C", here.parent)):
+        environment = os.environ | {"PYTHONPATH": path, "PYTHONHASHSEED": seed, "TZ": zone, "LC_ALL": language}
+        done = subprocess.run([sys.executable, "-c", program], cwd=folder, env=environment, capture_output=True, text=True, check=True)
+        found.append(done.stdout.split())
+    assert found[0][0] == found[1][0]
+    assert all(int(memory) < 1e9 for _, memory in found)
+
+
+def test_a_grid_crosses_what_diverged() -> None:
+    cells = [cell("measured", "1", table="g", row="m1"), cell("diverged", "2", table="g", row="m1")]
+    printed = [
+        one.model_copy(update={"printed": text, "published": value}) for one, (text, value) in zip(cells, [("25.63", 25.63), ("NaN", None)])
+    ]
+    printed[1] = printed[1].model_copy(update={"ours": None})
+    squares = heat_squares(table("g", printed, draw="heatmap"))
+    assert [(one.source, one.column, one.text) for one in squares] == [
+        ("ours", "1", "25.50"),
+        ("published", "1", "25.63"),
+        ("ours", "2", "\N{MULTIPLICATION SIGN}"),
+        ("published", "2", "\N{MULTIPLICATION SIGN}"),
+    ]
+    text = render_contents(contents([table("g", printed, draw="heatmap")]))
+    assert text.count("\N{MULTIPLICATION SIGN}</text>") == 2
+    assert "The paper prints NaN: its run diverged, as ours did." in text
 
 
 def test_the_frontier_is_what_nothing_beats_in_both() -> None:
