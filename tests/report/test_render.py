@@ -189,9 +189,9 @@ print(hashlib.sha256(page.encode()).hexdigest(), resource.getrusage(resource.RUS
 def test_a_grid_crosses_what_diverged() -> None:
     cells = [cell("measured", "1", table="g", row="m1"), cell("diverged", "2", table="g", row="m1")]
     printed = [
-        one.model_copy(update={"printed": text, "published": value}) for one, (text, value) in zip(cells, [("25.63", 25.63), ("NaN", None)])
+        cells[0].model_copy(update={"printed": "25.63", "published": 25.63}),
+        cells[1].model_copy(update={"printed": "NaN", "published": None, "ours": None}),
     ]
-    printed[1] = printed[1].model_copy(update={"ours": None})
     squares = heat_squares(table("g", printed, draw="heatmap"))
     assert [(one.source, one.column, one.text) for one in squares] == [
         ("ours", "1", "25.50"),

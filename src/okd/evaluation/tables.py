@@ -182,7 +182,7 @@ class Evaluation:
         ):
             return "data not verified", "trained on data whose checksum differs: never judged"
         if finished == len(replicates):
-            return ("reduced", f"scale {self.plan.scale}: not a result") if self.plan.scale != "paper" else ("measured", "")
+            return ("measured", "") if self.plan.scale == "paper" else ("reduced", f"scale {self.plan.scale}, {records[0].epochs} epochs")
         for state in ("failed", "running"):
             if states[state]:
                 return state, f"{states[state]} of {len(records)} runs: {_first(records, state)}"

@@ -163,7 +163,9 @@ class Contents:
             return f"{self.count('matches')} of {self.judged} judged cells match"
         if self.compared:
             return f"{_cells(len(self.compared))} measured, none with enough seeds to judge"
-        return f"{self.done} of {self.planned} planned runs are done" if self.done else "Nothing has been trained yet"
+        if self.done:
+            return f"{self.done} of {self.planned} planned runs are done"
+        return f"{_cells(self.with_number)} measured, by reduced runs only" if self.with_number else "Nothing has been trained yet"
 
     @property
     def exceptions(self) -> list[str]:
@@ -176,6 +178,8 @@ class Contents:
             clauses.append(f"{_cells(count)} with too few seeds")
         if not self.tested and self.trained and self.summary.scale == "paper":
             clauses.append(f"none of the {len(self.trained)} claims that need training can be tested yet")
+        if (count := self.count("reduced")) and self.summary.scale == "paper":
+            clauses.append(f"{_cells(count)} from reduced runs, never judged")
         if self.to_look_at:
             clauses.append(f"{len(self.to_look_at)} run{'s need' if len(self.to_look_at) != 1 else ' needs'} attention")
         return clauses[:4]
