@@ -64,7 +64,7 @@ def test_missing_seeds_are_counted(project: Path) -> None:
     page, lines = rendered(project)
     assert states(lines) == {"too few seeds"}
     assert {line["n"] for line in lines.values()} == {"2"}
-    assert "too few seeds, 2 of 3" in page
+    assert "too few seeds 2/3" in page
     assert "seed 2:" in page
 
 
