@@ -41,7 +41,7 @@ def tables(
         project.root,
         plan,
         reproduce=project.settings.reproduce,
-        paper_plan=make_plan(project, scale="paper"),
+        paper_plan=plan if plan.scale == "paper" else make_plan(project, scale="paper"),
         evidence_only=evidence_only,
     )
     # A short run is better than a blank in a page that is made of evidence alone.
