@@ -26,7 +26,7 @@ from okd.report.contents import Contents
 from okd.report.states import JUDGED, OUTCOMES, STATES
 
 NASTY = '<script>alert(1)</script>"><img src=x onerror=alert(1)>{{7*7}}</style></svg>javascript:alert(1)'
-WITH_NUMBER = ("measured", "reduced", "diverged", "counted", "too few seeds", "data not verified")
+WITH_NUMBER = ("measured", "reduced", "diverged", "counted", "other numerics", "too few seeds", "data not verified")
 
 # as long as a real one
 CONFIGURATION = {f"option {index}": "mean [0.5071, 0.4865, 0.4409]"[: 8 + index] for index in range(22)} | {"method": "okddip (revision 3)"}
@@ -49,7 +49,9 @@ def others(text: str = "") -> ThirdPartyRecord:
 def cell(state: str, column: str, text: str = "", *, table: str = "t", row: str = "row", runs: int = 1, value: float = 25.5) -> CellRecord:
     values = [value + 0.25 * (2 * index - runs + 1) for index in range(runs)]
     measured = Measured(mean=value, spread=0.25, values=values) if state in (*WITH_NUMBER, *JUDGED) else None
-    verdict = VerdictRecord(difference=value - 25.63, low=value - 26.0, high=value - 25.2, margin=0.5, fragile=state == "undecided")
+    open_ = state == "undecided"
+    ends = {"low": value - 26.0, "high": value - 25.2}
+    verdict = VerdictRecord(difference=value - 25.63, **ends, margin=0.5, fragile=open_, seeds_needed=9 if open_ else None)
     return CellRecord(
         address=f"{table}/{row}/{column}",
         row=row,
@@ -69,6 +71,7 @@ def cell(state: str, column: str, text: str = "", *, table: str = "t", row: str 
         if state == "paper blank"
         else [run(f"okddip-cifar100-4xresnet32-{table}-{row}-{column}-s{seed}", text, seed) for seed in range(runs)],
         verdict=verdict if state in JUDGED else None,
+        margin=0.5 if state in (*JUDGED, "too few seeds") else None,
         seeds=list(range(runs)) if measured else [],
         configuration=Configuration(
             resolved=CONFIGURATION | {"note": text}, unlike_paper=[text] if text else [], own_recipe=[text] if text else []
@@ -88,6 +91,7 @@ def run(name: str, text: str, seed: int) -> RunRecord:
         epochs=300,
         seconds=4321.5,
         device=text or "torch 2, CUDA, H200",
+        peak_memory=3 * 2**30 if seed == 0 else None,
         weights_sha256="ab" * 32,
         data_sha256={"train": "cd" * 32, "test": "ef" * 32},
         from_evidence=seed == 2,

@@ -59,6 +59,7 @@ def _finished(result: dict[str, Any]) -> dict[str, Any]:
         "weights_sha256": result["sha256"]["weights.safetensors"],
         "data_sha256": result["data"],
         "resumes": result["resumes"],
+        "peak_memory": result.get("peak_memory"),
     }
 
 

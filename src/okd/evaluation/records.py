@@ -1,6 +1,11 @@
 """What stands in reports/data/: the evaluated tables, as the report reads them."""
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict
+
+VERDICTS = ("matches", "worse", "better", "undecided", "cannot be decided")
+COMPARABLE = (*VERDICTS, "measured", "too few seeds")
 
 
 class Record(BaseModel):
@@ -23,6 +28,7 @@ class RunRecord(Record):
     weights_sha256: str = ""
     data_sha256: dict[str, str] = {}  # by split, of the images and labels that it trained on
     resumes: int = 0
+    peak_memory: int | None = None  # bytes on the device; older results do not say
     from_evidence: bool = False  # its numbers come from reports/evidence/, not from a result on this machine
     command: str = ""  # that does just this run
 
@@ -51,6 +57,7 @@ class VerdictRecord(Record):
     high: float
     margin: float
     fragile: bool  # another reading of the paper's +- or of its n gives another word
+    seeds_needed: int | None = None  # of an undecided cell: as many would decide it, should difference and spread stay as they are
 
 
 class ThirdPartyRecord(Record):
@@ -84,6 +91,7 @@ class CellRecord(Record):
     decimals: int
     runs: list[RunRecord]
     verdict: VerdictRecord | None = None
+    margin: float | None = None  # how far "matches" would reach, of a cell that is judged once its runs are done
     seeds: list[int] = []  # of the finished replicates, in the order of ours.values
     configuration: Configuration | None = None
     third_party: list[ThirdPartyRecord] = []
@@ -91,6 +99,12 @@ class CellRecord(Record):
     @property
     def from_evidence(self) -> bool:
         return any(run.from_evidence for run in self.runs)
+
+    @property
+    def difference(self) -> float | None:
+        """Ours minus the published value; nothing for reduced runs and others that cannot be held against it."""
+        comparable = self.state in COMPARABLE and self.ours is not None and self.published is not None
+        return self.ours.mean - self.published if comparable and self.ours and self.published is not None else None
 
 
 class TableRecord(Record):
@@ -154,6 +168,7 @@ class RemarkRecord(Record):
 
 class PaperRecord(Record):
     name: str
+    label: str = ""
     title: str
     source: str
     tables: list[str]
@@ -174,7 +189,7 @@ class Summary(Record):
     data: list[str]  # hashes of the data sets that results were made with
     margins: dict[str, float] = {}  # points by data set, from papers/margins.yaml
     evidence_only: bool = False  # rendered from what git holds, whatever results lie on this machine
-    version: int = 1  # of this format
+    version: Literal[1] = 1  # of this format
 
 
 class PrintedClaim(Record):
@@ -239,4 +254,4 @@ class Findings(Record):
 
     claims: list[ClaimRecord]
     ranks: list[RankRecord]
-    version: int = 1
+    version: Literal[1] = 1

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from statistics import mean, median
+from typing import Literal
 
 from okd.evaluation.records import Record, ThirdPartyRecord
 from okd.evaluation.third_party import third_party_records
@@ -47,7 +48,11 @@ class SameExperiment(Record):
     within_half: int  # cells whose papers lie within 0.5 points
     median: float | None
     worst: float | None
-    version: int = 1
+    version: Literal[1] = 1
+
+    def widest(self, count: int) -> list[SharedCell]:
+        """Those on which the papers differ most."""
+        return sorted(self.cells, key=lambda cell: -cell.range)[:count]
 
 
 def same_experiment(placed: Sequence[PlacedCell], third_party: Mapping[str, Sequence[PlacedValue]] | None = None) -> SameExperiment:

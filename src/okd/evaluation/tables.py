@@ -80,7 +80,7 @@ class Evaluation:
         return Summary(
             scale=self.plan.scale,
             reproduce=self.reproduce,
-            papers=[_paper(name, paper) for name, paper in self.plan.papers.items()],
+            papers=[_paper(name, paper) for name, paper in sorted(self.plan.papers.items(), key=_by_date)],
             states=dict(sorted(Counter(cell.state for table in tables for cell in table.cells).items())),
             runs=dict(sorted(Counter(one.record.state for one in done).items())),
             data=sorted(hashes),
@@ -126,7 +126,7 @@ class Evaluation:
             printed=published.printed if published else None,
             published=published.value if published else None,
             published_spread=published.spread if published else None,
-            decimals=published.decimals if published else 2,
+            decimals=published.decimals if published and published.value is not None else 2,
             runs=[self.outcomes[run].record for run in planned.runs],
             seeds=[replicates[index][0].run.seed for index in finished],
             configuration=self._configuration(planned, cell) if cell and planned.runs else None,
@@ -187,7 +187,7 @@ class Evaluation:
         if finished == len(replicates) and others:
             return "other numerics", f"{len(others)} of {len(records)} runs {others[0]}: never judged"
         if finished == len(replicates):
-            return ("reduced", f"scale {self.plan.scale}: not a result") if self.plan.scale != "paper" else ("measured", "")
+            return ("measured", "") if self.plan.scale == "paper" else ("reduced", f"scale {self.plan.scale}, {records[0].epochs} epochs")
         for state in ("failed", "running"):
             if states[state]:
                 return state, f"{states[state]} of {len(records)} runs: {_first(records, state)}"
@@ -213,6 +213,12 @@ def _measured(values: list[float]) -> Measured | None:
     return Measured(mean=round(mean(values), 6), spread=round(stdev(values), 6) if len(values) > 1 else None, values=rounded)
 
 
+def _by_date(named: tuple[str, PaperFile]) -> tuple[str, str]:
+    """Papers in the order in which they appeared, those without a date last."""
+    name, paper = named
+    return paper.source.date or "9999", name
+
+
 def _paper(name: str, paper: PaperFile) -> PaperRecord:
     source = paper.source
     where = [source.authors, source.venue, f"arXiv {source.arxiv}" if source.arxiv else "", f"doi {source.doi}" if source.doi else ""]
@@ -222,6 +228,7 @@ def _paper(name: str, paper: PaperFile) -> PaperRecord:
     }
     return PaperRecord(
         name=name,
+        label=paper.label or name.upper(),
         title=paper.title,
         source=". ".join(part for part in where if part),
         tables=[table.id for table in paper.tables],

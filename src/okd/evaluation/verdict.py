@@ -50,6 +50,10 @@ class Spread:
     def of_mean(self) -> float:
         return self.variance / self.n
 
+    def of_runs(self, n: int) -> "Spread":
+        """The same spread, known from n runs."""
+        return Spread(variance=self.variance, degrees=self.degrees + n - self.n, n=n)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:

@@ -181,6 +181,7 @@ class Remark(Strict):
 class Source(Strict):
     authors: str
     venue: str
+    date: str | None = Field(None, pattern=r"^[0-9]{4}-[0-9]{2}$")  # when the printed version appeared; the report follows it
     arxiv: str | None = None
     doi: str | None = None
     code: str | None = None
@@ -188,6 +189,7 @@ class Source(Strict):
 
 class PaperFile(Strict):
     title: str
+    label: str = ""  # what its readers call it; the file's name in capitals where it is not given
     source: Source
     recipe: dict[str, Any]
     methods: dict[str, dict[str, Value]] = {}  # how this paper runs a method where a cell does not say

@@ -5,6 +5,7 @@ from base64 import b64encode
 from collections import Counter
 from importlib.resources import files
 from pathlib import Path
+from statistics import median
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -14,11 +15,11 @@ from okd.evaluation.records import CellRecord, FigureData, Findings, Summary, Ta
 from okd.evaluation.same_experiment import SameExperiment
 from okd.evaluation.verdict import ASSUMED_N, CONFIDENCE, MODERATED_FROM, OTHER_N
 from okd.report import phrases
-from okd.report.contents import Contents
+from okd.report.contents import Contents, holding, outcome_counts
 from okd.report.downloads import FORMATS
 from okd.report.figures import agreement_profile, figures_of
-from okd.report.states import OUTCOMES, STATES
-from okd.report.strip import claim_strip, strip
+from okd.report.states import OUTCOMES, STATES, TONES
+from okd.report.strip import claim_strip, reach, strip
 
 RULES = {
     "confidence": round(100 * CONFIDENCE),
@@ -63,14 +64,31 @@ def render_contents(contents: Contents) -> str:
     )
     environment.filters |= {
         name: getattr(phrases, name)
-        for name in ("number", "signed", "spread", "anchor", "hours", "header", "as_printed", "third_party", "look", "sentence")
+        for name in (
+            "number",
+            "signed",
+            "spread",
+            "anchor",
+            "hours",
+            "header",
+            "as_printed",
+            "third_party",
+            "look",
+            "sentence",
+            "gap",
+            "memory",
+        )
     }
     environment.filters |= {
         "strip": strip,
+        "reach": reach,
         "claim_strip": claim_strip,
         "data_hashes": data_hashes,
         "devices": devices,
         "counted": counted,
+        "holding": holding,
+        "outcome_counts": outcome_counts,
+        "median": median,
         "capitalize_first": lambda text: text[:1].upper() + text[1:],
     }
     script = files("okd.report").joinpath("templates/script.js").read_text(encoding="utf-8")
@@ -83,6 +101,7 @@ def render_contents(contents: Contents) -> str:
         sheets={name: "data:image/jpeg;base64," + b64encode(picture).decode() for name, picture in contents.sheets.items()},
         outcomes=OUTCOMES,
         states=STATES,
+        tones=TONES,
         units=phrases.UNITS,
         formats=FORMATS,
         rules=RULES,
