@@ -24,7 +24,8 @@ MAINS = {"snakemake": "snakemake.cli:main", "dvc": "dvc.cli:main", "okd": "stub:
 LATER = (
     *("snakemake.api", "snakemake.workflow", "snakemake.executors.local", "snakemake.report", "pulp", "pandas"),
     *("dvc.repo.index", "dvc.repo.commit", "dvc.repo.open_repo", "dvc.repo.params", "dvc.lock", "dvc.rwlock", "dvc.compare"),
-    *("dvc.utils.strictyaml", "dvc_data.index", "dvc_data.hashfile.db.local", "networkx", "okd.cli.plan", "okd.training.publish"),
+    *("dvc.utils.strictyaml", "dvc_data.index", "dvc_data.hashfile.db.local", "networkx"),
+    *("sklearn.datasets", "okd.cli.plan", "okd.training.publish"),
 )
 
 
