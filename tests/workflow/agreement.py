@@ -38,7 +38,7 @@ class Agreement:
         Without `wants` nobody plans before `by` works; `trains` is in order where one run teaches another.
         """
         change()
-        before = self._expect(f"{words}: before", wants)
+        before = self.expect(f"{words}: before", wants)
         done = self.checkout.run(*COMMANDS[by], code=code)
         trained = self.checkout.trained()
         assert sorted(trained) == sorted(trains), f"{words}: trained {trained}"
@@ -46,11 +46,12 @@ class Agreement:
         for run in trained:
             teacher = index[run].get("teacher", "").split("/")[-2:-1]
             assert not set(teacher) & set(trained[trained.index(run) :]), f"{words}: {run} before its teacher"
-        after = self._expect(f"{words}: after", then)
+        after = self.expect(f"{words}: after", then)
         self.rows.append(f"| {words} | {before} | {by} | {len(trained)} | {after} |")
         return done
 
-    def _expect(self, where: str, wanted: Wanted | None) -> str:
+    def expect(self, where: str, wanted: Wanted | None) -> str:
+        """Ask both what they want, which must be this."""
         if wanted is None:
             return ""
         found = (self.checkout.wanted_by_snakemake(), self.checkout.named_by_dvc())

@@ -1,12 +1,13 @@
 """What people who know DVC expect: metrics, plots, the graph, quiet tools."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 from project import ROOT, Checkout
-from small import ONE, STUDENT, TEACHER, finished_checkout
+from small import ONE, STUDENT, TEACHER, finished_checkout, make_checkout
 
 
 @pytest.fixture
@@ -37,9 +38,11 @@ def test_the_graph_has_the_teachers_edge(checkout: Checkout) -> None:
     assert all(f'"{rule}' in rules for rule in ("fetch", "train", "tables", "report"))
 
 
-def test_neither_tool_reports_home() -> None:
-    """DVC's own settings say so; Snakemake has no such thing, and its profile starts no plugin that would."""
-    settings = (ROOT / ".dvc" / "config").read_text()
-    assert "analytics = false" in settings
-    assert "check_update = false" in settings
+def test_neither_tool_reports_home(tmp_path: Path) -> None:
+    """DVC is asked itself; Snakemake has no such thing, and its profile starts no plugin that would."""
+    checkout = make_checkout(tmp_path / "checkout")
+    question = "from dvc import analytics, updater; print(analytics.is_enabled(), updater.Updater('tmp').is_enabled())"
+    assert checkout.run(sys.executable, "-c", question).out.split() == ["False", "False"]
+    (checkout.root / ".dvc" / "config").write_text("")
+    assert checkout.run(sys.executable, "-c", question).out.split() == ["True", "True"], "it would, without our configuration"
     assert "logger" not in yaml.safe_load((ROOT / "profiles" / "default" / "config.yaml").read_text())

@@ -5,22 +5,20 @@ import signal
 from pathlib import Path
 
 import pytest
-from agreement import NOTHING, Agreement
+from agreement import NOTHING, Agreement, Wanted
 from project import Checkout
-from small import ONE, finished_checkout, make_checkout
+from small import ONE, finished_checkout
 
 MOST = 60  # changes of files while one result is published; fewer in fact
+WORDS = {"old": "the old result", "none": "none", "new": "the new one"}
 
 
 @pytest.fixture
-def stale(tmp_path: Path) -> Checkout:
-    """ONE has a result of another temperature than the plan says now."""
-    checkout = make_checkout(tmp_path / "checkout")
-    checkout.okd("fetch", "digits")
-    checkout.okd("train", ONE)
+def stale(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """All runs are done and recorded, but ONE's result is of another temperature than the plan says now."""
+    checkout = finished_checkout(tmp_path / "checkout", tmp_path_factory)
     checkout.edit("papers/small.yaml", "temperature: 3.0", "temperature: 4.0")
     checkout.okd("plan")
-    checkout.trained()
     return checkout
 
 
@@ -45,13 +43,14 @@ def killed_at(checkout: Checkout, number: int) -> bool:
 
 
 @pytest.mark.slow
-def test_every_kill_leaves_old_none_or_new(stale: Checkout) -> None:
+def test_every_kill_leaves_old_none_or_new_and_both_engines_see_which(stale: Checkout) -> None:
     before = stale.copy(stale.root.with_name("before"))
-    seen = list[str]()
+    agreement, seen = Agreement(stale), list[str]()
     for number in range(1, MOST):
         if not killed_at(stale, number):
             break
         seen.append(state(stale))
+        agreement.expect(f"killed before change {number}", wanted(seen[-1]))
         stale.okd("train", ONE)
         assert state(stale) == "new"
         stale.okd("gc")
@@ -63,24 +62,40 @@ def test_every_kill_leaves_old_none_or_new(stale: Checkout) -> None:
     assert len(seen) > 15
 
 
+def wanted(state: str) -> Wanted:
+    """What is published counts for Snakemake at once, for DVC once it is committed."""
+    return ((), [ONE]) if state == "new" else ([ONE], [ONE])
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [3, 12, 19])
-def test_both_engines_see_a_kill_alike(number: int, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    checkout = finished_checkout(tmp_path / "checkout", tmp_path_factory)
-    checkout.edit("papers/small.yaml", "temperature: 3.0", "temperature: 4.0")
-    checkout.okd("plan")
-    assert killed_at(checkout, number)
-    trained = state(checkout) == "new"
-    wants = ((), [ONE]) if trained else ([ONE], [ONE])
-    agreement = Agreement(checkout)
-    agreement.step("a trainer killed", wants=wants, by="dvc repro", trains=[] if trained else [ONE])
-    assert checkout.okd("gc").out.splitlines()[-1].startswith("freed")
-    agreement.step("leftovers cleared", wants=NOTHING, by="snakemake")
+@pytest.mark.parametrize("left", ["old", "none", "new"])
+def test_either_engine_goes_on_after_a_kill(left: str, stale: Checkout, record_property) -> None:
+    """At the first moment that leaves this state."""
+    before = stale.copy(stale.root.with_name("before"))
+    for number in range(1, MOST):
+        assert killed_at(stale, number)
+        if state(stale) == left:
+            break
+        shutil.rmtree(stale.root / "results")
+        shutil.copytree(before.root / "results", stale.root / "results")
+    stale.trained()
+    agreement = Agreement(stale)
+    agreement.step(
+        f"a trainer killed while it published, which left {WORDS[left]}",
+        wants=wanted(left),
+        by="dvc repro",
+        trains=[] if left == "new" else [ONE],
+    )
+    stale.okd("gc")
+    agreement.step("leftovers cleared by `okd gc`", wants=NOTHING, by="snakemake")
+    record_property("table", agreement.table())
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("by", ["snakemake", "dvc repro"])
-def test_an_engine_whose_trainer_is_killed_fails_and_goes_on(by: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_an_engine_whose_trainer_is_killed_fails_and_goes_on(
+    by: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, record_property
+) -> None:
     checkout = finished_checkout(tmp_path / "checkout", tmp_path_factory)
     checkout.delete(ONE)
     checkout.stub["STUB_KILL"] = "5"
@@ -88,3 +103,4 @@ def test_an_engine_whose_trainer_is_killed_fails_and_goes_on(by: str, tmp_path: 
     agreement.step("a trainer killed under its engine", by=by, code=1 if by == "snakemake" else 255, then=([ONE], [ONE]))
     checkout.stub.clear()
     agreement.step("the same again", by=by, trains=[ONE], then=None)
+    record_property("table", agreement.table())

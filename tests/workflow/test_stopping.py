@@ -190,6 +190,19 @@ def test_a_second_snakemake_is_told_that_the_first_is_at_work(checkout: Checkout
 
 
 @pytest.mark.slow
+def test_a_second_dvc_is_told_that_the_first_is_at_work(checkout: Checkout) -> None:
+    with checkout.start(*COMMANDS["dvc repro"]) as first:
+        wait_until(lambda: at_work(checkout, 1))
+        assert "dvc is at work here" in checkout.okd("doctor").out
+        said = checkout.dvc("commit", "--force", code=255).text
+        assert "Unable to acquire lock" in said
+        (checkout.root / "end").touch()
+        _, code, text = end_of(first)
+    assert code == 0, text
+    assert sorted(checkout.trained()) == sorted([ONE, BASELINE])
+
+
+@pytest.mark.slow
 def test_clocks_that_are_wrong_cost_no_result(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Snakemake deletes a fresh result whose inputs are dated after it."""
     checkout = finished_checkout(tmp_path / "checkout", tmp_path_factory)
