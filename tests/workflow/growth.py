@@ -1,8 +1,10 @@
 """What the engines cost as the runs become many: `python tests/workflow/growth.py 40 1000` prints CPU seconds and memory.
 
+With two numbers or more the exponent of each step from one to the next: 1 where twice the runs cost twice as much, start-up left in.
 The results are the stub's, published by the trainer's own function; everything else is real.
 """
 
+import math
 import os
 import sys
 import tempfile
@@ -24,6 +26,8 @@ COMMANDS = {
     "dvc repro": ("dvc", "repro"),
     "dvc commit -f": ("dvc", "commit", "--force"),
     "okd tables": ("okd", "tables"),
+    "okd report": ("okd", "report"),
+    "okd status": ("okd", "status"),
     "okd gc": ("okd", "gc", "--dry-run"),
 }
 
@@ -77,21 +81,30 @@ def finish(checkout: Checkout) -> None:
         publish_files(Places(checkout.root, run), contents(run), lambda digests, run=run: record(run, digests), may_write=lambda: None)
 
 
-def report(runs: int) -> None:
+def report(runs: int) -> dict[str, tuple[float, float, int]]:
+    """Print a row per command and return them."""
     with tempfile.TemporaryDirectory() as folder:
         checkout = many(Path(folder) / "checkout", runs)
         planned = len(checkout.index())
-        rows = [("snakemake -n, nothing done", *measured(checkout, COMMANDS["snakemake -n"]))]
+        rows = {"snakemake -n, nothing done": measured(checkout, COMMANDS["snakemake -n"])}
         finish(checkout)
-        for name in ("okd tables", "dvc commit -f"):
-            checkout.okd("report") if name == "dvc commit -f" else None
-            rows.append((name, *measured(checkout, COMMANDS[name])))
-        rows += [(name, *measured(checkout, COMMANDS[name])) for name in ("okd plan", "snakemake -n", "dvc status", "dvc repro", "okd gc")]
+        for name in ("okd tables", "okd report", "dvc commit -f", "okd plan", "snakemake -n", "dvc status", "dvc repro", "okd gc", "okd status"):
+            rows[name] = measured(checkout, COMMANDS[name])
         print(f"{planned} runs, {sum(file.is_file() for file in (checkout.root / 'results').rglob('*'))} files")
-        for name, seconds, memory, code in rows:
-            print(f"  {name:28}{seconds:7.1f} CPU s {memory:6.0f} MB" + (f"  ended with {code}" if code else ""))
+        for name, (seconds, memory, code) in rows.items():
+            ended = f"  ended with {code}" if code else ""
+            print(f"  {name:28}{seconds:7.1f} CPU s {memory:6.0f} MB{ended}", flush=True)
+    return rows
+
+
+def exponents(sizes: list[int]) -> None:
+    measurements = [report(runs) for runs in sizes]
+    for before, after, first, second in zip(sizes, sizes[1:], measurements, measurements[1:], strict=False):
+        print(f"{before} to {after} runs: exponents of CPU seconds and memory")
+        for name in first:
+            time, memory = (math.log(second[name][at] / first[name][at]) / math.log(after / before) for at in (0, 1))
+            print(f"  {name:28}{time:7.2f} {memory:7.2f}")
 
 
 if __name__ == "__main__":
-    for number in sys.argv[1:] or ["40", "1000"]:
-        report(int(number))
+    exponents([int(number) for number in sys.argv[1:] or ["40", "1000"]])
