@@ -1,9 +1,11 @@
-"""A real SLURM of one node with two GPUs that do not exist, from Debian's packages: `python tests/workflow/cluster.py COMMAND...` runs a command on it.
+"""A real SLURM of one node with two GPUs that do not exist, from Debian's packages.
 
-It needs root, and /etc/slurm for its configuration as long as it lives, because Snakemake's plugin drops SLURM_CONF on the way to a job. All
-else lies in one folder and listens on ports of its own. Nothing is left behind, and nothing is left running.
+`python tests/workflow/cluster.py COMMAND...` runs a command on it. It needs root, and /etc/slurm for its configuration as long as it lives,
+because Snakemake's plugin drops SLURM_CONF on the way to a job. All else lies in one folder and listens on ports of its own.
+Nothing is left behind, and nothing is left running.
 """
 
+import fcntl
 import os
 import shutil
 import socket
@@ -40,7 +42,7 @@ SlurmctldPidFile={folder}/slurmctld.pid
 SlurmdPidFile={folder}/slurmd.pid
 SlurmctldLogFile={folder}/slurmctld.log
 SlurmdLogFile={folder}/slurmd.log
-ProctrackType=proctrack/linuxproc
+ProctrackType=proctrack/pgid
 TaskPlugin=task/none
 MpiDefault=none
 SwitchType=switch/none
@@ -81,6 +83,8 @@ def install() -> None:
 def running(folder: Path) -> Iterator[None]:
     """A cluster that lives as long as the block."""
     daemons: list[subprocess.Popen[bytes]] = []
+    lock = os.open(Path(tempfile.gettempdir(), "okd-slurm.lock"), os.O_CREAT | os.O_RDWR, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX)  # one at a time on this machine
     try:
         _configure(folder)
         munge = {name: f"--{name}={folder}/munge/{name}" for name in ("socket", "key-file", "pid-file", "seed-file", "log-file")}
@@ -102,6 +106,7 @@ def running(folder: Path) -> Iterator[None]:
                 daemon.kill()
         for name in CONF_FILES:
             (CONF / name).unlink(missing_ok=True)
+        os.close(lock)
 
 
 def ask(*command: str) -> str:
@@ -138,7 +143,9 @@ def _free_ports(number: int) -> list[int]:
 
 def _daemon(*command: str) -> subprocess.Popen[bytes]:
     """It ends with this process, however that ends."""
-    return subprocess.Popen(["setpriv", "--pdeathsig", "TERM", *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    return subprocess.Popen(
+        ["setpriv", "--pdeathsig", "TERM", *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
 
 
 def _wait(holds: Callable[[], object], what: str, folder: Path) -> None:

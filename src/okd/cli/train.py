@@ -40,7 +40,7 @@ def train(
         return
     lock = RunLock(places.scratch)
     lock.acquire(stop, wait=not no_wait, say=lambda line: typer.echo(f"{run.id}: {line}", err=True))
-    lease = _lease(project.root, run, project.settings.devices)
+    lease = lease_of(project.root, run, project.settings.devices)
     allocation = Allocation.here()
     try:
         if _already_done(places):
@@ -73,7 +73,7 @@ def train(
             allocation.put_back(stop)
 
 
-def _lease(root: Path, run: Run, devices: Devices) -> Lease:
+def lease_of(root: Path, run: Run, devices: Devices) -> Lease:
     """A slot; for images of ImageNet's size all slots of a device."""
     large = catalog().datasets[run.dataset.name].size >= LARGE_PIXELS
     return Lease(lease_folder(root / "scratch"), visible_devices(), devices.slots, takes=devices.slots if large else 1)

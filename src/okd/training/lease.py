@@ -13,7 +13,6 @@ from typing import IO
 from okd.training.stop import Stop
 
 
-
 def visible_devices() -> list[str]:
     """GPUs that a trainer on this machine may use, by CUDA's names; none under a scheduler that gave none."""
     if (given := os.environ.get("OKD_DEVICES", os.environ.get("CUDA_VISIBLE_DEVICES"))) is not None:
