@@ -12,8 +12,12 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/report.smk"
 
 
+# On a cluster these stay on the login node: compute nodes often reach no network, and the rest takes seconds.
 localrules:
     all,
+    fetch,
+    tables,
+    report,
 
 
 rule all:

@@ -39,13 +39,15 @@ def inputs_of(run):
     return files
 
 
-# A finished run is a leaf: its path names the hash of all that made it. Only missing runs get a job.
-PENDING = [
-    run
-    for run in RUNS
-    if os.environ.get("OKD_FULL_DAG") or not all(map(os.path.exists, files_of(run)))
-]
 OUTPUTS = [f"{RESULTS}/{{run}}/{{key}}/{name}" for name in FILES]
+if workflow.is_main_process and not os.environ.get("OKD_FULL_DAG"):
+    # A finished run is a leaf: its path names the hash of all that made it. Only missing runs get a job.
+    PENDING = [run for run in RUNS if not all(map(os.path.exists, files_of(run)))]
+else:
+    PENDING = list(RUNS)
+if not workflow.is_main_process:
+    # A cluster may start a job again whose result is there: `okd train` leaves it alone, and so must Snakemake.
+    OUTPUTS = [update(name) for name in OUTPUTS]
 EVERY_RESULT = [file for run in RUNS for file in files_of(run)]
 
 

@@ -1,6 +1,7 @@
 """`okd train`: what both engines call for one run."""
 
 import traceback
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,11 +10,16 @@ from okd.cli.codes import Failed
 from okd.cli.options import Log
 from okd.data.arrays import DataError, Manifest, manifest_file
 from okd.data.datasets import require_accepted
-from okd.plan.settings import open_project
+from okd.plan.catalog import catalog
+from okd.plan.run import Run
+from okd.plan.settings import Devices, open_project
 from okd.plan.store import Index, Places, write_json
-from okd.training.lease import Lease, visible_devices
+from okd.training.allocation import Allocation
+from okd.training.lease import Lease, lease_folder, visible_devices
 from okd.training.lock import RunLock
 from okd.training.stop import Stop, Stopped
+
+LARGE_PIXELS = 128  # from this height of the images on a training has a device to itself
 
 
 def register(app: typer.Typer) -> None:
@@ -34,11 +40,14 @@ def train(
         return
     lock = RunLock(places.scratch)
     lock.acquire(stop, wait=not no_wait, say=lambda line: typer.echo(f"{run.id}: {line}", err=True))
-    lease = Lease(project.root / "scratch" / "devices", visible_devices(), project.settings.devices.slots)
+    lease = lease_of(project.root, run, project.settings.devices)
+    allocation = Allocation.here()
     try:
         if _already_done(places):
             return
         require_accepted(Manifest.read(manifest_file(project.root, run.dataset.name)), project.settings.data)
+        if allocation:
+            allocation.warn()
         lease.acquire(stop)
         places.failure.unlink(missing_ok=True)
         from okd.training.numerics import prepare_environment
@@ -60,6 +69,14 @@ def train(
     finally:
         lease.release()
         lock.release()
+        if allocation and not places.finished():
+            allocation.put_back(stop)
+
+
+def lease_of(root: Path, run: Run, devices: Devices) -> Lease:
+    """A slot; for images of ImageNet's size all slots of a device."""
+    large = catalog().datasets[run.dataset.name].size >= LARGE_PIXELS
+    return Lease(lease_folder(root / "scratch"), visible_devices(), devices.slots, takes=devices.slots if large else 1)
 
 
 def _already_done(places: Places) -> bool:

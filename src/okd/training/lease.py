@@ -5,6 +5,7 @@ Snakemake counts GPUs but gives out none. Each device has a few slots, each slot
 
 import fcntl
 import os
+import socket
 import time
 from pathlib import Path
 from typing import IO
@@ -22,41 +23,84 @@ def visible_devices() -> list[str]:
         return []
 
 
-class Lease:
-    """One slot of one device, held as long as the process lives. Without a device there is nothing to hold."""
+def lease_folder(scratch: Path) -> Path:
+    """Of this machine: others may share the checkout. In a scheduler's job of this job, since each numbers its own devices from 0."""
+    job = os.environ.get("SLURM_JOB_ID")
+    return scratch / "devices" / (f"{socket.gethostname()}.{job}" if job else socket.gethostname())
 
-    def __init__(self, folder: Path, devices: list[str], slots: int) -> None:
+
+class Lease:
+    """Some slots of one device, held as long as the process lives. Without a device there is nothing to hold."""
+
+    def __init__(self, folder: Path, devices: list[str], slots: int, *, takes: int = 1) -> None:
         self.folder, self.devices, self.slots = folder, devices, slots
+        self.takes = min(takes, slots)  # 1, or all of them
         self.device: str | None = None
-        self._handle: IO[str] | None = None
+        self._handles: list[IO[str]] = []
+        self._kept: tuple[str, IO[str]] | None = None  # a device and its door
 
     def acquire(self, stop: Stop) -> str | None:
-        """Wait for a free slot, every device's first one before any second one; set CUDA_VISIBLE_DEVICES. Raises Stopped."""
+        """Wait for free slots, every device's first one before any second one; set CUDA_VISIBLE_DEVICES. Raises Stopped."""
         if not self.devices:
             return None
         self.folder.mkdir(parents=True, exist_ok=True)
-        while self.device is None:
-            stop.check()
-            self.device = self._try()
-            if self.device is None:
-                time.sleep(0.5)
+        try:
+            while self.device is None:
+                stop.check()
+                self.device = self._try()
+                if self.device is None:
+                    time.sleep(0.5)
+        except BaseException:
+            self.release()
+            raise
         os.environ["CUDA_VISIBLE_DEVICES"] = self.device
         return self.device
 
     def _try(self) -> str | None:
+        return self._try_whole() if self.takes > 1 else self._try_slot()
+
+    def _try_slot(self) -> str | None:
         for slot in range(self.slots):
             for device in self.devices:
-                handle = (self.folder / f"gpu{device}.slot{slot}.lock".replace("/", "_")).open("w")
-                try:
-                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except OSError:
-                    handle.close()
+                # Whoever waits for all of a device holds its door: nobody new comes in.
+                if (door := self._lock(device, "door", fcntl.LOCK_SH)) is None:
                     continue
-                self._handle = handle
-                return device
+                with door:
+                    if handle := self._lock(device, f"slot{slot}"):
+                        self._handles.append(handle)
+                        return device
         return None
 
+    def _try_whole(self) -> str | None:
+        """Take all slots of a free device; where none is free, keep the door of one, whose trainers then leave one by one."""
+        doors = [self._kept] if self._kept else [(device, door) for device in self.devices if (door := self._lock(device, "door"))]
+        taken = next(((device, door) for device, door in doors if self._take_all(device)), None)
+        keeps = taken or next(iter(doors), None)
+        for device, door in doors:
+            if (device, door) != keeps:
+                door.close()
+        self._kept = keeps
+        return taken[0] if taken else None
+
+    def _take_all(self, device: str) -> bool:
+        handles = [handle for slot in range(self.slots) if (handle := self._lock(device, f"slot{slot}"))]
+        if len(handles) < self.slots:
+            for handle in handles:
+                handle.close()
+            return False
+        self._handles = handles
+        return True
+
+    def _lock(self, device: str, what: str, kind: int = fcntl.LOCK_EX) -> IO[str] | None:
+        handle = (self.folder / f"gpu{device}.{what}.lock".replace("/", "_")).open("w")
+        try:
+            fcntl.flock(handle, kind | fcntl.LOCK_NB)
+        except OSError:
+            handle.close()
+            return None
+        return handle
+
     def release(self) -> None:
-        if self._handle is not None:
-            self._handle.close()
-            self._handle = self.device = None
+        for handle in [*self._handles, *(self._kept or ())[1:]]:
+            handle.close()
+        self._handles, self._kept, self.device = [], None, None
