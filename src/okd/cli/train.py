@@ -1,6 +1,7 @@
 """`okd train`: what both engines call for one run."""
 
 import traceback
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -11,6 +12,7 @@ from okd.data.arrays import DataError, Manifest, manifest_file
 from okd.data.datasets import require_accepted
 from okd.plan.settings import open_project
 from okd.plan.store import Index, Places, write_json
+from okd.training.failure import in_words
 from okd.training.lease import Lease, visible_devices
 from okd.training.lock import RunLock
 from okd.training.stop import Stop, Stopped
@@ -51,15 +53,22 @@ def train(
     except Stopped:
         raise
     except Exception as error:
-        words = f"{type(error).__name__}: {error}"
-        write_json(places.failure, {"id": run.id, "key": run.key, "error": words, "traceback": traceback.format_exc()})
+        words = in_words(error)
+        if lock.owned():
+            _note(places, words)
         if isinstance(error, DataError | OSError | ValueError):
             raise
         file = places.failure.relative_to(project.root)
-        raise Failed(f"{run.id}: {words.splitlines()[0]} (all of it: {file}); again: dvc repro train@{run.id}") from error
+        raise Failed(f"{run.id}: {words} (all of it: {file}); again: dvc repro train@{run.id}") from error
     finally:
         lease.release()
         lock.release()
+
+
+def _note(places: Places, words: str) -> None:
+    """Leave failure.json; a disk that is full must not hide why the run failed."""
+    with suppress(OSError):
+        write_json(places.failure, {"id": places.run.id, "key": places.run.key, "error": words, "traceback": traceback.format_exc()})
 
 
 def _already_done(places: Places) -> bool:
