@@ -79,7 +79,7 @@ def test_killed_seven_times_it_has_the_same_bits(
     child = nursery.train(one)
     assert child.code == 0, child.text
     assert one.bits() == wanted
-    assert one.result["resumes"] == len(KILLS)
+    assert 0 < one.result["resumes"] <= len(KILLS)  # a sitting that saved nothing before it was killed is not known of
     assert one.result["inexact_resumes"] == 0
 
 

@@ -13,7 +13,7 @@ from conftest import make_project, plan
 from okd.data.arrays import Manifest, manifest_file
 from okd.data.feed import Split
 from okd.plan.run import Run
-from okd.plan.store import Places, read_json
+from okd.plan.store import Places, read_json, write_json
 from okd.training import checkpoint
 
 EPOCHS, STEPS, IMAGES, TESTED, CLASSES = 4, 5, 40, 20, 10  # STEPS an epoch; the last batch of each is short
@@ -105,13 +105,19 @@ class Trial:
         assert record is not None, "no result"
         return record
 
+    def plan(self) -> None:
+        """Let the plan say that this is the run of its id."""
+        (self.root / "plan" / "runs" / f"{self.run.id}.json").write_text(self.run.to_json())
+        index = read_json(self.root / "plan" / "index.json")
+        assert index is not None
+        index["run_index"][self.run.id]["key"] = self.run.key
+        write_json(self.root / "plan" / "index.json", index)
+
     def fresh(self) -> "Trial":
         """The same run with nothing done yet."""
-        for folder in ("scratch", "results"):
-            for kept in (self.root / folder).glob("*"):
-                if self.run.id in str(kept) or folder == "scratch":
-                    shutil.rmtree(kept)
-        shutil.rmtree(self.places.folder, ignore_errors=True)
+        self.plan()
+        for folder in (self.scratch.parent, self.places.folder):
+            shutil.rmtree(folder, ignore_errors=True)
         return self
 
     def bits(self) -> str:

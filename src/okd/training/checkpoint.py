@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor
 
 from okd.training.disk import require_space, write_whole
-from okd.training.entries import Entry, entries_of, name_of, prune, read_index, say, set_aside, store_problem, write_index
+from okd.training.entries import Entry, entries_of, name_of, prune, read_index, say, set_aside, store_problem, unlisted, write_index
 
 KEEP = 2
 STORE_BYTES = 100_000_000  # a larger tensor lies beside the resume file and is not written again while it stays the same
@@ -55,7 +56,7 @@ def load(folder: Path, *, key: str) -> dict[str, Any] | None:
     for leftover in folder.glob(".*.tmp"):
         leftover.unlink(missing_ok=True)
     entries = entries_of(folder, key=key)
-    for entry in entries:
+    for entry in chain(entries, unlisted(folder, entries, key=key)):
         _require_key(folder / entry.file, entry.key, key)
         try:
             return _read(folder, entry, key)

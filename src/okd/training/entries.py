@@ -7,6 +7,7 @@ import hashlib
 import re
 import shutil
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -114,14 +115,21 @@ def _from_name(file: Path, key: str) -> Entry | None:
     return Entry(file=file.name, step=int(match[1]), key=key, bytes=file.stat().st_size, sha256=digest)
 
 
+def unlisted(folder: Path, entries: list[Entry], *, key: str) -> Iterator[Entry]:
+    """Files that the index leaves out though their names vouch for them: a trainer that slept while it wrote the index put an old one back."""
+    listed = {entry.file for entry in entries}
+    yield from (entry for file in resume_files(folder) if file.name not in listed and (entry := _from_name(file, key)))
+
+
 def set_aside(file: Path) -> None:
     """Keep what is damaged, under a name that nobody loads."""
+    if not file.is_symlink() and not file.exists():
+        return
     aside = file.with_suffix(".corrupt")
     if aside.is_dir() and not aside.is_symlink():
         shutil.rmtree(aside)
-    if file.is_symlink() or file.exists():
-        aside.unlink(missing_ok=True)
-        file.rename(aside)
+    aside.unlink(missing_ok=True)
+    file.rename(aside)
 
 
 def prune(folder: Path, kept: list[Entry]) -> None:
