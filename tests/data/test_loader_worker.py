@@ -20,9 +20,7 @@ from okd.training.session import Session
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_a_worker_that_is_killed(
-    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
-) -> None:
+def test_a_worker_that_is_killed(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
     project = supply(tmp_path, monkeypatch)
     fetch("mine", project, SETTINGS)
     run = planned(project)

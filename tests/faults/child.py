@@ -1,4 +1,4 @@
-"""`okd train` in a forked process: torch is imported once, so that a trial costs a fraction of a second. Faults are patched into the child."""
+"""`okd train` in a forked process: torch is imported once, so a trial costs a fraction of a second. Faults are patched into the child."""
 
 import os
 import signal
@@ -86,7 +86,7 @@ class Nursery:
     folder: Path
     children: list[Child] = field(default_factory=list)
 
-    def start(self, trial: Trial, *arguments: str, hooks: Sequence[Hook] = (), save_every_s: float = -1.0) -> Child:
+    def start(self, trial: Trial, *arguments: str, hooks: Sequence[Hook] = (), save_every_s: float = -1.0, verb: str = "train") -> Child:
         """Fork a process that trains. It saves after every step where not told otherwise."""
         read, write = os.pipe()
         handle, name = tempfile.mkstemp(dir=self.folder, suffix=".out")
@@ -100,7 +100,7 @@ class Nursery:
                 _settle(handle, write, trial, save_every_s)
                 for hook in hooks:
                     hook()
-                code = _run(["okd", "train", trial.run.id, *arguments])
+                code = _run(["okd", verb, *([trial.run.id] if verb == "train" else []), *arguments])
             except BaseException:
                 traceback.print_exc()
             finally:
@@ -116,6 +116,10 @@ class Nursery:
     def train(self, trial: Trial, *arguments: str, hooks: Sequence[Hook] = (), save_every_s: float = -1.0) -> Child:
         """Fork one and wait for its end."""
         return self.start(trial, *arguments, hooks=hooks, save_every_s=save_every_s).wait()
+
+    def say(self, trial: Trial, verb: str, *arguments: str) -> Child:
+        """Another verb of the command line, in the run's project."""
+        return self.start(trial, *arguments, verb=verb).wait()
 
     def whole(self, trial: Trial) -> str:
         """The bits of the run, never stopped."""

@@ -81,9 +81,7 @@ def test_the_disk_is_full_while_it_publishes(nursery: Nursery, trial: Callable[[
     check_goes_on(nursery, one, wanted)
 
 
-def test_little_space_is_noticed_before_it_is_gone(
-    nursery: Nursery, trial: Callable[[str], Trial], whole: Callable[[Trial], str]
-) -> None:
+def test_little_space_is_noticed_before_it_is_gone(nursery: Nursery, trial: Callable[[str], Trial], whole: Callable[[Trial], str]) -> None:
     one = trial(RUN)
     wanted = whole(one)
 
@@ -156,9 +154,7 @@ SAMPLE = {("write", errno.EIO), ("rename", errno.EACCES)}
         for number in (errno.EIO, errno.EROFS, errno.EACCES, errno.ENOENT)
     ],
 )
-def test_a_call_fails(
-    call: str, number: int, nursery: Nursery, trial: Callable[[str], Trial], whole: Callable[[Trial], str]
-) -> None:
+def test_a_call_fails(call: str, number: int, nursery: Nursery, trial: Callable[[str], Trial], whole: Callable[[Trial], str]) -> None:
     one = trial(RUN)
     wanted = whole(one)
     child = nursery.train(one, hooks=[CALLS[call](number)])

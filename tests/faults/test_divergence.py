@@ -164,7 +164,10 @@ FAILURES = {
     "memory of the device": (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.\nGPU 0 has 1"), "CUDA out of memory"),
     "memory of the machine": (MemoryError(), "out of memory"),
     "an allocator": (RuntimeError("[enforce fail at alloc_cpu.cpp:1] DefaultCPUAllocator: can't allocate memory: 8"), "out of memory"),
-    "the device": (RuntimeError("CUDA error: an illegal memory access was encountered\nCUDA kernel errors might"), "the device failed: CUDA"),
+    "the device": (
+        RuntimeError("CUDA error: an illegal memory access was encountered\nCUDA kernel errors might"),
+        "the device failed: CUDA",
+    ),
     "cuDNN": (RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"), "the device failed: cuDNN error"),
     "a loader worker": (RuntimeError("DataLoader worker (pid 7) is killed by signal: Terminated. "), "DataLoader worker (pid 7) is killed"),
     "a mistake of ours": (AssertionError("impossible"), "AssertionError: impossible"),
@@ -174,9 +177,7 @@ FAILURES = {
 @pytest.mark.parametrize(
     "kind", [pytest.param(name, marks=() if name in ("memory of the device", "the device") else pytest.mark.slow) for name in FAILURES]
 )
-def test_failures_are_no_divergence(
-    kind: str, nursery: Nursery, trial: Callable[[str], Trial], whole: Callable[[Trial], str]
-) -> None:
+def test_failures_are_no_divergence(kind: str, nursery: Nursery, trial: Callable[[str], Trial], whole: Callable[[Trial], str]) -> None:
     one = trial(PAIR)
     wanted = whole(one)
     error, words = FAILURES[kind]

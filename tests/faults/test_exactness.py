@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from child import Hook, Nursery, after, before, kill
 from tiny import EPOCHS, STEPS, Trial, make_tiny, name_of
 
@@ -156,9 +155,7 @@ def test_buffers_leave_no_trace_in_the_losses(nursery: Nursery, trial: Callable[
     def losses() -> list[str]:
         header = (one.places.result / "history.csv").read_text().splitlines()[0].split(",")
         wanted = [name.startswith("loss") for name in header if name != "seconds"]
-        return [
-            ",".join(value for value, is_loss in zip(line.split(","), wanted, strict=True) if is_loss) for line in one.history()
-        ]
+        return [",".join(value for value, is_loss in zip(line.split(","), wanted, strict=True) if is_loss) for line in one.history()]
 
     bits, lines = set(), set()
     for hooks in ([], [leave_out("buffers")]):
@@ -273,5 +270,3 @@ def test_a_checkpoint_of_another_spec_is_refused(nursery: Nursery, taught: Calla
     assert f"belongs to another spec ({one.run.key}, not {other.run.key})" in lines[0]
     (other.scratch / "resume.json").unlink()
     assert "belongs to another spec" in nursery.train(other).text, "its own inside says so too"
-
-

@@ -13,7 +13,7 @@ from tiny import Trial
 
 import okd.cli.train
 from okd.plan.store import read_json, write_json
-from okd.training import checkpoint, disk
+from okd.training import checkpoint, disk, publish
 from okd.training.entries import Entry, read_index
 from okd.training.lock import RunLock
 from okd.training.train import _Sitting
@@ -75,7 +75,8 @@ def test_an_owner_on_another_machine(age_s: int, code: int, nursery: Nursery, tr
     one = trial(RUN).fresh()
     file = one.scratch / "lock" / "owner.json"
     write_json(file, {"host": "elsewhere", "boot": "b", "pid": 1, "started": 1.0, "token": "t"})
-    os.utime(file, (time.time() - age_s,) * 2)
+    then = time.time() - age_s
+    os.utime(file, (then, then))
     child = nursery.train(one, "--no-wait")
     assert child.code == code, child.text
     assert ("process 1 on elsewhere" in child.text) == (code == 75)
@@ -98,6 +99,7 @@ def stop_here() -> None:
 SLEEPS: dict[str, Hook] = {
     "between two steps": after(_Sitting, "after_step", stop_here, nth=4),
     "while it writes": after(disk, "write_durably", stop_here, nth=4, only=lambda file, *_: file.name.startswith(".resume-")),
+    "while it publishes": after(publish, "write_durably", stop_here, nth=2),
     "before the index": before(checkpoint, "write_index", stop_here, nth=4),
 }
 

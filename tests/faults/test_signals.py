@@ -80,9 +80,7 @@ MOMENTS: dict[str, Hook] = {
 @pytest.mark.parametrize(
     "moment", [pytest.param(name, marks=() if name in ("while it saves", "during evaluation") else pytest.mark.slow) for name in MOMENTS]
 )
-def test_a_signal_at_a_bad_moment(
-    moment: str, nursery: Nursery, trial: Callable[[str], Trial], whole: Callable[[Trial], str]
-) -> None:
+def test_a_signal_at_a_bad_moment(moment: str, nursery: Nursery, trial: Callable[[str], Trial], whole: Callable[[Trial], str]) -> None:
     one = trial(RUN)
     wanted = whole(one)
     child = nursery.train(one, hooks=[MOMENTS[moment]])
@@ -91,9 +89,7 @@ def test_a_signal_at_a_bad_moment(
     assert one.bits() == wanted
 
 
-def test_a_signal_while_it_publishes_costs_nothing(
-    nursery: Nursery, trial: Callable[[str], Trial], whole: Callable[[Trial], str]
-) -> None:
+def test_a_signal_while_it_publishes_costs_nothing(nursery: Nursery, trial: Callable[[str], Trial], whole: Callable[[Trial], str]) -> None:
     one = trial(RUN)
     wanted = whole(one)
     assert nursery.train(one, hooks=[before(okd.training.train, "publish", twice)]).code == 0

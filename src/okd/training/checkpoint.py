@@ -44,6 +44,7 @@ def save(folder: Path, state: dict[str, Any], *, step: int, key: str, may_write:
     may_write()
     entries = [entry, *(old for old in read_index(folder) or [] if old.step != step)][:KEEP]
     write_index(folder, entries)
+    may_write()
     prune(folder, entries)
 
 

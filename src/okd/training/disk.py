@@ -32,7 +32,7 @@ def disk_error(number: int, why: str, file: Path, needed: int) -> DiskError:
 
 
 def require_space(file: Path, needed: int, *, spare: int = 1) -> None:
-    """Raise DiskError where less than `needed` times 1 + `spare` bytes are free: a disk that is filled to the brim stops all others, too."""
+    """Raise DiskError where not even `needed` times 1 + `spare` bytes are free: a disk filled to the brim stops all others, too."""
     free = _free(file)
     if free is not None and free < needed * (1 + spare):
         raise disk_error(errno.ENOSPC, os.strerror(errno.ENOSPC), file, needed * (1 + spare))

@@ -61,8 +61,11 @@ def sha256_of(file: Path) -> str:
 
 def resume_files(folder: Path) -> list[Path]:
     """Files that look like ours, the latest step first."""
-    found = [(int(match[1]), file) for file in folder.glob("resume-*.pt") if (match := RESUME.fullmatch(file.name))]
-    return [file for _, file in sorted(found, key=lambda pair: pair[0], reverse=True)]
+    return [file for _, file in sorted(_numbered(folder), key=lambda pair: pair[0], reverse=True)]
+
+
+def _numbered(folder: Path) -> list[tuple[int, Path]]:
+    return [(int(match[1]), file) for file in folder.glob("resume-*.pt") if (match := RESUME.fullmatch(file.name))]
 
 
 def read_index(folder: Path) -> list[Entry] | None:
@@ -116,7 +119,7 @@ def _from_name(file: Path, key: str) -> Entry | None:
 
 
 def unlisted(folder: Path, entries: list[Entry], *, key: str) -> Iterator[Entry]:
-    """Files that the index leaves out though their names vouch for them: a trainer that slept while it wrote the index put an old one back."""
+    """Files that the index leaves out though their names vouch for them, as where a trainer that had slept put an old index back."""
     listed = {entry.file for entry in entries}
     yield from (entry for file in resume_files(folder) if file.name not in listed and (entry := _from_name(file, key)))
 
@@ -133,9 +136,10 @@ def set_aside(file: Path) -> None:
 
 
 def prune(folder: Path, kept: list[Entry]) -> None:
-    """Delete resume files and stores that no kept entry names."""
+    """Delete older resume files, and stores, that no kept entry names. A later file is another trainer's, if this one has slept."""
     names = {name for entry in kept for name in (entry.file, *entry.stores)}
-    for file in (*folder.glob("resume-*.pt"), *folder.glob("store-*.bin")):
+    older = [file for step, file in _numbered(folder) if step <= kept[0].step]
+    for file in (*older, *folder.glob("store-*.bin")):
         if file.name not in names and not file.is_dir():
             file.unlink(missing_ok=True)
 

@@ -23,16 +23,22 @@ def publish_files(
     A kill at any moment leaves the old result, none, or the new one. `may_write` raises Stopped where the lock is lost. Raises Stopped
     where the plan has changed while the run trained, DiskError.
     """
-    with writing(places.folder, sum(map(len, contents.values()))):
-        _publish(places, contents, record, may_write)
+    may_write()
+    try:
+        with writing(places.folder, sum(map(len, contents.values()))):
+            _publish(places, contents, record, may_write)
+    except OSError:
+        may_write()  # whoever took over clears away what this one had begun
+        raise
 
 
 def _publish(
     places: Places, contents: Mapping[str, bytes], record: Callable[[dict[str, str]], dict[str, Any]], may_write: Callable[[], None]
 ) -> None:
     run, results = places.run, places.root / "results"
-    new = results / "new" / f"{run.id}.{run.key}"
-    shutil.rmtree(new, ignore_errors=True)
+    begun = results / "new" / f"{run.id}.{run.key}"
+    shutil.rmtree(begun, ignore_errors=True)
+    new = begun / uuid.uuid4().hex  # no two trainers ever write into one folder
     inner = new / run.key
     inner.mkdir(parents=True)
     for name, raw in contents.items():
@@ -44,7 +50,7 @@ def _publish(
     may_write()
     planned = Index(places.root).runs.get(run.id, {}).get("key")
     if planned != run.key:
-        shutil.rmtree(new, ignore_errors=True)
+        shutil.rmtree(begun, ignore_errors=True)
         raise Stopped(f"{run.id}: the plan changed while this trained ({run.key} is now {planned}); nothing was published")
     places.results.mkdir(parents=True, exist_ok=True)
     old = results / "old" / f"{run.id}.{uuid.uuid4().hex}"
@@ -53,4 +59,5 @@ def _publish(
         places.folder.rename(old)
     new.rename(places.folder)
     sync_folder(places.results)
+    shutil.rmtree(begun, ignore_errors=True)
     shutil.rmtree(old, ignore_errors=True)

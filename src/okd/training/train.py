@@ -152,9 +152,7 @@ class _Sitting:
         _look(session)
         self.may_write()
         try:
-            checkpoint.save(
-                self.places.scratch, session.state_dict(), step=session.position, key=session.run.key, may_write=self.may_write
-            )
+            checkpoint.save(self.places.scratch, session.state_dict(), step=session.position, key=session.run.key, may_write=self.may_write)
         except checkpoint.NotFinite as problem:
             raise Diverged(session.position, f"weight {problem}") from None
         self.saved = time.monotonic()
