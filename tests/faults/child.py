@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tiny import Trial, read_tiny_arrays
+from tiny import Trial, reader_for
 
 import okd.cli.train
 import okd.data.feed
@@ -84,9 +84,17 @@ class Nursery:
     """Starts children and leaves none behind."""
 
     folder: Path
+    device: str = "cpu"
     children: list[Child] = field(default_factory=list)
 
-    def start(self, trial: Trial, *arguments: str, hooks: Sequence[Hook] = (), save_every_s: float = -1.0, verb: str = "train") -> Child:
+    def start(
+        self,
+        trial: Trial,
+        *arguments: str,
+        hooks: Sequence[Hook] = (),
+        save_every_s: float = -1.0,
+        verb: str = "train",
+    ) -> Child:
         """Fork a process that trains. It saves after every step where not told otherwise."""
         read, write = os.pipe()
         handle, name = tempfile.mkstemp(dir=self.folder, suffix=".out")
@@ -97,7 +105,7 @@ class Nursery:
             code = 99
             try:
                 os.close(read)
-                _settle(handle, write, trial, save_every_s)
+                _settle(handle, write, trial, save_every_s, self.device)
                 for hook in hooks:
                     hook()
                 code = _run(["okd", verb, *([trial.run.id] if verb == "train" else []), *arguments])
@@ -134,7 +142,7 @@ class Nursery:
                 child.wait()
 
 
-def _settle(out: int, ticks: int, trial: Trial, save_every_s: float) -> None:
+def _settle(out: int, ticks: int, trial: Trial, save_every_s: float, device: str) -> None:
     """Make the fork a process of its own: no signal handlers, streams or folders of the tests."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_DFL)
@@ -146,8 +154,8 @@ def _settle(out: int, ticks: int, trial: Trial, save_every_s: float) -> None:
     os.environ["OKD_DEVICES"] = ""
     torch.set_num_threads(1)
     app.registered_commands.clear()
-    okd.data.feed.read_arrays = read_tiny_arrays
-    okd.training.train.choose_device = lambda: torch.device("cpu")
+    okd.data.feed.read_arrays = reader_for(trial.run)
+    okd.training.train.choose_device = lambda: torch.device(device)
     okd.training.train.SAVE_EVERY_S = save_every_s
     before(okd.training.train._Sitting, "after_step", lambda: os.write(ticks, b"."))()
 

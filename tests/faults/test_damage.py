@@ -142,6 +142,7 @@ def test_odd_things_in_its_place(kind: str, folder: Path, made: Trial, capsys: p
     assert (folder / newest.file).with_suffix(".corrupt").exists() == (kind != "missing")
 
 
+@pytest.mark.slow
 def test_a_damaged_one_is_trained_past(nursery: Nursery, made: Trial, trial: Callable[[str], Trial], tmp_path: Path) -> None:
     """The whole way: the command line uses the one before and comes to the same end."""
     one = trial("resnet8-baseline")

@@ -71,6 +71,7 @@ def check_diverged(nursery: Nursery, one: Trial, *, step: int | None, term: str,
     assert "already done" in again.text
 
 
+@pytest.mark.slow
 def test_one_bad_batch(nursery: Nursery, trial: Callable[[str], Trial]) -> None:
     check_diverged(nursery, trial(PAIR).fresh(), step=7, term="hard", hooks=[in_step(7, infinite)])
 
@@ -117,7 +118,7 @@ def wide(spread: float) -> Hook:
     return install
 
 
-@pytest.mark.parametrize("spread", [60.0, 40.0])
+@pytest.mark.parametrize("spread", [60.0, pytest.param(40.0, marks=pytest.mark.slow)])
 def test_the_naive_divergence_of_wide_logits(spread: float, nursery: Nursery, trial: Callable[[str], Trial]) -> None:
     """At t = 0.5 a softmax of logits 60 apart becomes 0, and its log infinite: at the first step that distils. 40 apart is finite."""
     slow = {"lr": {"multistep": [1e-9, 2]}}
@@ -129,12 +130,14 @@ def test_the_naive_divergence_of_wide_logits(spread: float, nursery: Nursery, tr
         assert one.result["status"] == "done"
 
 
+@pytest.mark.slow
 def test_the_stable_divergence_of_wide_logits(nursery: Nursery, trial: Callable[[str], Trial]) -> None:
     one = planned_with(trial(STABLE), recipe={"lr": {"multistep": [1e-9, 2]}}, options={"temperature": 0.5})
     assert nursery.train(one, hooks=[wide(60.0)]).code == 0
     assert one.result["status"] == "done"
 
 
+@pytest.mark.slow
 def test_killed_before_it_could_say_so(nursery: Nursery, trial: Callable[[str], Trial]) -> None:
     one = trial(PAIR).fresh()
     killed = nursery.train(one, hooks=[in_step(7, infinite), before(okd.training.train, "publish", kill)])
@@ -175,7 +178,7 @@ FAILURES = {
 
 
 @pytest.mark.parametrize(
-    "kind", [pytest.param(name, marks=() if name in ("memory of the device", "the device") else pytest.mark.slow) for name in FAILURES]
+    "kind", [pytest.param(name, marks=() if name in ("memory of the device",) else pytest.mark.slow) for name in FAILURES]
 )
 def test_failures_are_no_divergence(kind: str, nursery: Nursery, trial: Callable[[str], Trial], whole: Callable[[Trial], str]) -> None:
     one = trial(PAIR)

@@ -13,6 +13,7 @@ from child import Hook, Nursery, after, before, kill
 from tiny import EPOCHS, STEPS, Trial, make_tiny, name_of
 
 import okd.training.train
+from okd.training import checkpoint
 from okd.training.predict import predict
 from okd.training.session import Session
 from okd.training.train import _Sitting
@@ -95,6 +96,26 @@ def test_killed_after_every_step(name: str, nursery: Nursery, taught: Callable[[
     assert one.bits() == wanted
 
 
+def keep_apart() -> None:
+    checkpoint.STORE_BYTES = 1000
+
+
+@pytest.mark.slow
+def test_stores_beside_the_resume_file(nursery: Nursery, taught: Callable[[str], Trial], whole: Callable[[Trial], str]) -> None:
+    """Every tensor of some size in a file of its own, the soft labels too: killed before and after they are written anew."""
+    one = taught("2xresnet8-md-t-in.1-t-d.1")
+    wanted = whole(one)
+    for hook in (
+        after(_Sitting, "after_step", kill, nth=3),
+        after(okd.training.train, "show", kill, nth=1),
+        after(Session, "end_epoch", kill),
+    ):
+        assert nursery.train(one, hooks=[keep_apart, hook]).code == -signal.SIGKILL
+    assert len(list(one.scratch.glob("store-*.bin"))) > 10
+    assert nursery.train(one, hooks=[keep_apart]).code == 0
+    assert one.bits() == wanted
+
+
 def leave_out(*path: str) -> Hook:
     """Resume as if this item of the state had not been saved: it stays as a new session has it."""
 
@@ -148,6 +169,7 @@ def test_an_item_that_is_left_out_is_noticed(
     assert one.bits() != wanted
 
 
+@pytest.mark.slow
 def test_buffers_leave_no_trace_in_the_losses(nursery: Nursery, trial: Callable[[str], Trial]) -> None:
     """Why losses prove no resume: without the running statistics of batch normalisation the training losses stay the same."""
     one = trial("resnet8-baseline").fresh()

@@ -14,6 +14,7 @@ from tiny import EPOCHS, STEPS, Trial
 
 from okd.training import checkpoint, disk, publish
 from okd.training.entries import resume_files
+from okd.training.lease import visible_devices
 
 pytest_plugins = ("trainers",)
 RUN = "resnet8-one-students.2-ramp-up.2"
@@ -59,6 +60,7 @@ POINTS: dict[str, Callable[[int], Hook]] = {
     "in the middle of pruning": lambda nth: after(Path, "unlink", kill, nth=nth, only=lambda file, *_: file.name.startswith("resume-")),
     "before result.json": lambda _: before(publish, "write_json", kill, only=lambda file, _: file.name == "result.json"),
 }
+QUICK = ("in the middle of writing", "after the rename", "in the middle of pruning", "before result.json")
 
 
 def check_killed_and_resumed(nursery: Nursery, one: Trial, hook: Hook) -> None:
@@ -71,7 +73,7 @@ def check_killed_and_resumed(nursery: Nursery, one: Trial, hook: Hook) -> None:
     assert len(resume_files(one.scratch)) == checkpoint.KEEP
 
 
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("point", [pytest.param(point, marks=() if point in QUICK else pytest.mark.slow) for point in POINTS])
 def test_killed_at(point: str, nursery: Nursery, trial: Callable[[str], Trial], whole: Callable[[Trial], str]) -> None:
     one = trial(RUN)
     wanted = whole(one)
@@ -80,9 +82,9 @@ def test_killed_at(point: str, nursery: Nursery, trial: Callable[[str], Trial], 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("nth", [1, 2, EPOCHS * STEPS - 2])
+@pytest.mark.parametrize("nth", [1, EPOCHS * STEPS - 2])
 @pytest.mark.parametrize("point", POINTS)
-def test_killed_three_times_each(
+def test_killed_early_and_late(
     point: str, nth: int, nursery: Nursery, trial: Callable[[str], Trial], whole: Callable[[Trial], str]
 ) -> None:
     one = trial(RUN)
@@ -129,3 +131,16 @@ def test_random_kills(
     assert one.temporaries() == []
     assert one.result["resumes"] <= kills
     record_property("table", f"{name}: {kills} kills, after so many steps of a sitting: {dict(sorted(hit.items()))}")
+
+
+@pytest.mark.gpu
+@pytest.mark.slow
+@pytest.mark.skipif(not visible_devices(), reason="no GPU")
+def test_random_kills_on_a_gpu(trial: Callable[[str], Trial], tmp_path: Path) -> None:
+    one, nursery = trial(RUN), Nursery(tmp_path, "cuda")
+    wanted = nursery.whole(one)
+    one.fresh()
+    hit = kill_at_random(nursery, one, random.Random(0), 10)
+    assert sum(hit.values()) == 10
+    assert one.bits() == wanted
+    assert one.result["inexact_resumes"] == 0

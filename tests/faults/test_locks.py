@@ -127,6 +127,7 @@ def test_an_owner_that_slept_writes_nothing(
     assert one.bits() == wanted
 
 
+@pytest.mark.slow
 def test_the_files_names_make_up_for_an_old_index(nursery: Nursery, trial: Callable[[str], Trial], whole: Callable[[Trial], str]) -> None:
     """An owner that fell asleep after its last check puts an index back whose files are gone: nothing is lost."""
     one = trial(RUN)

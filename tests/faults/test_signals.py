@@ -45,7 +45,8 @@ def check_stopped(child: Child, reason: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "times"), [("SIGTERM", 2), ("SIGUSR1", 1), ("SIGINT", 1), pytest.param("SIGTERM", 10, marks=pytest.mark.slow)]
+    ("name", "times"),
+    [("SIGTERM", 2), ("SIGUSR1", 1), *(pytest.param(*more, marks=pytest.mark.slow) for more in (("SIGINT", 1), ("SIGTERM", 10)))],
 )
 def test_signals_at_random(
     name: str, times: int, nursery: Nursery, trial: Callable[[str], Trial], whole: Callable[[Trial], str], record_property
@@ -78,7 +79,7 @@ MOMENTS: dict[str, Hook] = {
 
 
 @pytest.mark.parametrize(
-    "moment", [pytest.param(name, marks=() if name in ("while it saves", "during evaluation") else pytest.mark.slow) for name in MOMENTS]
+    "moment", [pytest.param(name, marks=() if name in ("during evaluation",) else pytest.mark.slow) for name in MOMENTS]
 )
 def test_a_signal_at_a_bad_moment(moment: str, nursery: Nursery, trial: Callable[[str], Trial], whole: Callable[[Trial], str]) -> None:
     one = trial(RUN)
@@ -89,6 +90,7 @@ def test_a_signal_at_a_bad_moment(moment: str, nursery: Nursery, trial: Callable
     assert one.bits() == wanted
 
 
+@pytest.mark.slow
 def test_a_signal_while_it_publishes_costs_nothing(nursery: Nursery, trial: Callable[[str], Trial], whole: Callable[[Trial], str]) -> None:
     one = trial(RUN)
     wanted = whole(one)

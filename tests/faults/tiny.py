@@ -1,6 +1,7 @@
 """A project whose runs take a fraction of a second: every method of the catalog on forty images of 8x8 pixels."""
 
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,20 +69,22 @@ tables:
 """
 
 
-def arrays() -> dict[str, Split]:
+def arrays(size: int) -> dict[str, Split]:
     """Noise around a level for each class."""
     draw = np.random.Generator(np.random.PCG64(0))
 
     def split(count: int) -> Split:
         labels = (np.arange(count) % CLASSES).astype(np.int16)
-        noise = draw.integers(0, 100, size=(count, 3, 8, 8))
+        noise = draw.integers(0, 100, size=(count, 3, size, size))
         return Split((noise + 15 * labels[:, None, None, None]).astype(np.uint8), labels)
 
     return {"train": split(IMAGES), "test": split(TESTED)}
 
 
-def read_tiny_arrays(name: str, root: Path) -> tuple[Manifest, dict[str, Split]]:
-    return Manifest.read(manifest_file(root, name)), arrays()
+def reader_for(run: Run) -> Callable[[str, Path], tuple[Manifest, dict[str, Split]]]:
+    """What reads a data set in these tests: images of 8x8 pixels, for VGG's many poolings of 16x16."""
+    size = 16 if "vgg" in run.id else 8
+    return lambda name, root: (Manifest.read(manifest_file(root, name)), arrays(size))
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@
 import hashlib
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -30,8 +30,7 @@ class NotFinite(Exception):
 
 def save(folder: Path, state: dict[str, Any], *, step: int, key: str, may_write: Callable[[], None] = lambda: None) -> None:
     """Write `resume-<step>-<hash>.pt` and then the index that names it. Raises NotFinite, DiskError, and what `may_write` raises."""
-    for part in FINITE:
-        _refuse_not_finite(state.get(part), part)
+    _refuse_not_finite({part: state.get(part) for part in FINITE})
     folder.mkdir(parents=True, exist_ok=True)
     stores: list[str] = []
     buffer = io.BytesIO()
@@ -126,16 +125,24 @@ def _put_back(value: Any, folder: Path) -> Any:
     return [_put_back(part, folder) for part in value] if isinstance(value, list) else value
 
 
-def _refuse_not_finite(value: Any, name: str) -> None:
+def _refuse_not_finite(state: dict[str, Any]) -> None:
+    """Wait for the device once, not once a tensor."""
+    tensors = list(_floating(state, ""))
+    if not tensors:
+        return
+    device = tensors[0][1].device
+    finite = torch.stack([torch.isfinite(tensor).all().to(device) for _, tensor in tensors]).tolist()
+    if not all(finite):
+        raise NotFinite(tensors[finite.index(False)][0])
+
+
+def _floating(value: Any, name: str) -> Iterator[tuple[str, Tensor]]:
     if isinstance(value, Tensor):
-        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-            raise NotFinite(name)
-    elif isinstance(value, dict):
-        for part, inner in value.items():
-            _refuse_not_finite(inner, f"{name}.{part}")
-    elif isinstance(value, list | tuple):
-        for part, inner in enumerate(value):
-            _refuse_not_finite(inner, f"{name}.{part}")
+        if value.is_floating_point():
+            yield name, value
+    elif isinstance(value, dict | list | tuple):
+        for part, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _floating(inner, f"{name}.{part}" if name else str(part))
 
 
 def digest(state: Any) -> str:
