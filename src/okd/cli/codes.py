@@ -8,6 +8,7 @@ from enum import IntEnum
 from okd.data.arrays import DataError
 from okd.plan.price import OverBudget
 from okd.plan.source import Faults
+from okd.training.disk import DiskError
 from okd.training.stop import Stopped
 
 
@@ -25,7 +26,10 @@ class Code(IntEnum):
     STOPPED = 75
 
 
-DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT)
+DISK_ERRORS = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.ESTALE, errno.EACCES, errno.EPERM),
+    *(errno.ENOENT, errno.EISDIR, errno.ENOTDIR),
+)
 
 
 def exit_code(error: Exception) -> int:
@@ -39,7 +43,7 @@ def exit_code(error: Exception) -> int:
             code, lines = Code.OVER_BUDGET, [str(error)]
         case Stopped():
             code, lines = Code.STOPPED, [str(error)]
-        case OSError() if error.errno in DISK_ERRORS:
+        case OSError() if isinstance(error, DiskError) or error.errno in DISK_ERRORS:
             code, lines = Code.DISK, [f"{error.filename or 'disk'}: {error.strerror}"]
         case Failed():
             code, lines = Code.FAILED, [str(error)]

@@ -128,6 +128,10 @@ def _leftovers(root: Path) -> Iterator[Finding]:
             yield Finding(what=f"{run} is being trained by {owner}")
         else:
             yield Finding(what=f"{run} has the lock of a dead trainer; the next one takes it over", type="okd gc")
+    corrupt = sorted((root / "scratch").glob("*/*/*.corrupt"))
+    if corrupt:
+        where = ", ".join(sorted({file.parents[1].name for file in corrupt}))
+        yield Finding(what=f"{len(corrupt)} damaged resume files were set aside ({where}): this disk may be failing", type="okd verify")
     half = [folder for name in ("new", "old") for folder in (root / "results" / name).glob("*")]
     if half and not any((root / "scratch").glob("*/*/lock")):
         yield Finding(what=f"{len(half)} folders of killed trainers lie in results/new and results/old", type="okd gc")

@@ -17,9 +17,12 @@ from okd.evaluation.records import RunRecord
 from okd.plan.run import Run
 from okd.plan.settings import find_root
 from okd.plan.store import Index, Places, read_json
-from okd.training.progress import duration
+from okd.training.entries import INDEX
+from okd.training.lock import holder
+from okd.training.progress import Snapshot, duration, sentence
 
 LOOK_EVERY_S = 2.0
+UNDER_WAY = ("running", "stopped")
 NOTICE_S = 0.1  # until it notices that the engine is gone
 
 
@@ -31,19 +34,41 @@ def status(
     watch: Annotated[bool, typer.Option("--watch", help="Go on until all is done, or the process that started this ends.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Show the planned runs: done, running, failed, not run."""
+    """Show the planned runs: done, running, stopped, failed, not run."""
     root = find_root()
     if watch:
-        _watch(root)
+        _watch(root, as_json=as_json)
         return
     runs = Index(root).all_runs()
-    records = [outcome(root, run).record for run in runs]
+    records = [_now(root, run) for run in runs]
     if as_json:
-        typer.echo(json.dumps([record.model_dump() for record in records]))
+        progress = [
+            read_json(Places(root, run).progress) if record.state in UNDER_WAY else None for run, record in zip(runs, records, strict=True)
+        ]
+        typer.echo(json.dumps([record.model_dump() | {"progress": seen} for record, seen in zip(records, progress, strict=True)]))
         return
     for record in records:
         typer.echo(f"{record.state:9} {record.id}  {record.detail}".rstrip())
     typer.echo(_counts(records))
+
+
+def _now(root: Path, run: Run) -> RunRecord:
+    """What is known of a run; whether somebody trains it is known from its lock, on whichever machine."""
+    record, places = outcome(root, run).record, Places(root, run)
+    if record.state not in ("running", "not run"):
+        return record
+    progress, owner = read_json(places.progress), holder(places.scratch)
+    try:
+        far = sentence(Snapshot(**progress)).partition(": ")[2].strip() if progress else "starting"
+    except (TypeError, ValueError):
+        far = "its progress file is damaged"
+    if owner:
+        return record.model_copy(update={"state": "running", "detail": f"{far}; {owner}"})
+    if (places.scratch / INDEX).exists():
+        return record.model_copy(
+            update={"state": "stopped", "detail": f"{far.partition(', error')[0].partition(', ')[0]}; the same command resumes"}
+        )
+    return record.model_copy(update={"state": "not run", "detail": ""})
 
 
 def _counts(records: list[RunRecord]) -> str:
@@ -53,8 +78,8 @@ def _counts(records: list[RunRecord]) -> str:
     )
 
 
-def _watch(root: Path) -> None:
-    """A line that is redrawn on a terminal; elsewhere a line for every tenth of the runs and epochs done."""
+def _watch(root: Path, *, as_json: bool) -> None:
+    """A line that is redrawn on a terminal; elsewhere a line for every tenth of the runs and epochs done. As JSON, an object a look."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # it ends with its engine, which has more to say
     runs, started = Index(root).all_runs(), time.monotonic()
     parent = int(os.environ.get("OKD_PARENT", os.getppid()))
@@ -65,7 +90,9 @@ def _watch(root: Path) -> None:
         elapsed = time.monotonic() - started
         left = f", about {duration(elapsed / (share - first) * (1 - share))} left" if share > first + 0.02 else ""
         line = f"okd: {done} of {len(runs)} runs done, {share:.0%}{left}" + (f"; {'; '.join(running)}" if running else "")
-        if terminal:
+        if as_json:
+            print(json.dumps({"done": done, "runs": len(runs), "share": share, "running": running}), flush=True)
+        elif terminal:
             print(f"\r{line[:160]}\x1b[K", end="", file=sys.stderr, flush=True)
         elif int(share * 10) > tenth:
             print(line, file=sys.stderr, flush=True)
@@ -75,7 +102,7 @@ def _watch(root: Path) -> None:
         for _ in range(int(LOOK_EVERY_S / NOTICE_S)):
             if os.getppid() == parent:
                 time.sleep(NOTICE_S)
-    if terminal:
+    if terminal and not as_json:
         print(file=sys.stderr)
 
 
@@ -86,7 +113,7 @@ def _look(root: Path, runs: list[Run]) -> tuple[int, float, list[str]]:
         places = Places(root, run)
         if places.finished():
             done, epochs = done + 1, epochs + run.recipe.epochs
-        elif (progress := read_json(places.progress)) and time.time() - progress["updated"] < 10 * LOOK_EVERY_S:
+        elif (progress := read_json(places.progress)) and holder(places.scratch):
             epochs += progress["fraction"] * run.recipe.epochs
             running.append(f"{run.id} epoch {progress['epoch']} of {progress['epochs']}")
     return done, epochs / sum(run.recipe.epochs for run in runs), running

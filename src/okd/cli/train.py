@@ -1,6 +1,7 @@
 """`okd train`: what both engines call for one run."""
 
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,7 @@ from okd.plan.run import Run
 from okd.plan.settings import Devices, open_project
 from okd.plan.store import Index, Places, write_json
 from okd.training.allocation import Allocation
+from okd.training.failure import in_words
 from okd.training.lease import Lease, lease_folder, visible_devices
 from okd.training.lock import RunLock
 from okd.training.stop import Stop, Stopped
@@ -60,12 +62,13 @@ def train(
     except Stopped:
         raise
     except Exception as error:
-        words = f"{type(error).__name__}: {error}"
-        write_json(places.failure, {"id": run.id, "key": run.key, "error": words, "traceback": traceback.format_exc()})
+        words = in_words(error)
+        if lock.owned():
+            _note(places, words)
         if isinstance(error, DataError | OSError | ValueError):
             raise
         file = places.failure.relative_to(project.root)
-        raise Failed(f"{run.id}: {words.splitlines()[0]} (all of it: {file}); again: dvc repro train@{run.id}") from error
+        raise Failed(f"{run.id}: {words} (all of it: {file}); again: dvc repro train@{run.id}") from error
     finally:
         lease.release()
         lock.release()
@@ -77,6 +80,12 @@ def lease_of(root: Path, run: Run, devices: Devices) -> Lease:
     """A slot; for images of ImageNet's size all slots of a device."""
     large = catalog().datasets[run.dataset.name].size >= LARGE_PIXELS
     return Lease(lease_folder(root / "scratch"), visible_devices(), devices.slots, takes=devices.slots if large else 1)
+
+
+def _note(places: Places, words: str) -> None:
+    """Leave failure.json; a disk that is full must not hide why the run failed."""
+    with suppress(OSError):
+        write_json(places.failure, {"id": places.run.id, "key": places.run.key, "error": words, "traceback": traceback.format_exc()})
 
 
 def _already_done(places: Places) -> bool:

@@ -1,7 +1,7 @@
 """`okd verify`: hash every result and checkpoint again."""
 
-import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import typer
@@ -9,7 +9,7 @@ import typer
 from okd.cli.options import Json
 from okd.evaluation.integrity import problems, result_folders
 from okd.plan.settings import find_root
-from okd.plan.store import read_json
+from okd.training.entries import INDEX, read_index, resume_files, sha256_of
 
 
 def register(app: typer.Typer) -> None:
@@ -19,27 +19,31 @@ def register(app: typer.Typer) -> None:
 def verify(as_json: Json = False) -> None:
     """Compare every result and resume file with what was recorded when it was written; ends with 1 and names what does not hold."""
     root = find_root()
-    folders = result_folders(root)
-    wrong = [line for folder in folders for line in problems(folder)]
-    indexes = sorted((root / "scratch").glob("*/*/resume.json"))
-    wrong += [line for index in indexes for line in _checkpoints(index)]
+    results = result_folders(root)
+    resumable = sorted(folder for folder in (root / "scratch").glob("*/*") if (folder / INDEX).exists() or resume_files(folder))
+    wrong = [line for folder in results for line in problems(folder)] + [line for folder in resumable for line in _checkpoints(folder)]
     wrong = [line.replace(f"{root}/", "") for line in wrong]
     if as_json:
-        typer.echo(json.dumps({"results": len(folders), "resumable": len(indexes), "problems": wrong}))
+        typer.echo(json.dumps({"results": len(results), "resumable": len(resumable), "problems": wrong}))
     else:
         for line in wrong:
             typer.echo(f"okd: {line}", err=True)
-        typer.echo(f"{len(folders)} results and {len(indexes)} resumable runs checked, {len(wrong)} problems", err=True)
+        typer.echo(f"{len(results)} results and {len(resumable)} resumable runs checked, {len(wrong)} problems", err=True)
     if wrong:
         raise typer.Exit(1)
 
 
-def _checkpoints(index: Path) -> list[str]:
-    """Resume files that are not what their index says."""
-    entries = (read_json(index) or {}).get("newest_first")
+def _checkpoints(folder: Path) -> Iterator[str]:
+    """Resume files that are not what their index says, or their own name."""
+    entries = read_index(folder)
     if entries is None:
-        return [f"{index}: is damaged"]
-    files = [(index.parent / entry["file"], entry["sha256"]) for entry in entries]
-    missing = [f"{file}: is missing" for file, _ in files if not file.is_file()]
-    changed = [file for file, digest in files if file.is_file() and hashlib.sha256(file.read_bytes()).hexdigest() != digest]
-    return missing + [f"{file}: SHA-256 mismatch" for file in changed]
+        yield f"{folder / INDEX}: is {'damaged' if (folder / INDEX).exists() else 'missing'}"
+    for entry in entries or []:
+        if problem := entry.problem(folder):
+            yield f"{folder / entry.file}: {problem}"
+        if entry.key != folder.name:
+            yield f"{folder / entry.file}: belongs to another spec ({entry.key})"
+    listed = {entry.file for entry in entries or []}
+    for file in resume_files(folder):
+        if file.name not in listed and (not file.is_file() or sha256_of(file)[:16] != file.stem.rpartition("-")[2]):
+            yield f"{file}: its SHA-256 is not the one in its name"

@@ -82,15 +82,8 @@ class RunLock:
 
     def _try(self) -> bool:
         self.folder.parent.mkdir(parents=True, exist_ok=True)
-        # The folder appears with its owner inside, or not at all.
-        mine = self.folder.with_name(f"lock.{self.owner.token}")
-        mine.mkdir(exist_ok=True)
-        write_json(mine / "owner.json", asdict(self.owner))
-        try:
-            mine.rename(self.folder)
+        if self._take():
             return True
-        except OSError:
-            shutil.rmtree(mine, ignore_errors=True)
         if self._stale():
             grave = self.folder.with_name(f"lock.{self.owner.token}.stale")
             try:
@@ -98,7 +91,20 @@ class RunLock:
             except OSError:
                 return False  # somebody else was faster
             shutil.rmtree(grave, ignore_errors=True)
+            return self._take()
         return False
+
+    def _take(self) -> bool:
+        # The folder appears with its owner inside, or not at all.
+        mine = self.folder.with_name(f"lock.{self.owner.token}")
+        mine.mkdir(exist_ok=True)
+        write_json(mine / "owner.json", asdict(self.owner))
+        try:
+            mine.rename(self.folder)
+        except OSError:
+            shutil.rmtree(mine, ignore_errors=True)
+            return False
+        return True
 
     def _stale(self) -> bool:
         owner = self._read()

@@ -2,10 +2,12 @@
 
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from okd.plan.store import write_json
+from okd.training.disk import writing
 
 EVERY_S = 2.0
 
@@ -24,8 +26,10 @@ class Snapshot:
 class Progress:
     """Says little, and never more than every two seconds."""
 
-    def __init__(self, run_id: str, epochs: int, file: Path, *, done_before: float = 0.0) -> None:
-        self.run_id, self.epochs, self.file = run_id, epochs, file
+    def __init__(
+        self, run_id: str, epochs: int, file: Path, *, done_before: float = 0.0, may_write: Callable[[], None] = lambda: None
+    ) -> None:
+        self.run_id, self.epochs, self.file, self.may_write = run_id, epochs, file, may_write
         self.started, self.start_fraction = time.monotonic(), done_before
         self.told, self.tenth = 0.0, int(done_before * 10)
         self.error: float | None = None
@@ -41,7 +45,9 @@ class Progress:
         snapshot = Snapshot(
             id=self.run_id, epoch=epoch, epochs=self.epochs, fraction=fraction, left_s=left, error=self.error, updated=time.time()
         )
-        write_json(self.file, asdict(snapshot))
+        self.may_write()
+        with writing(self.file, 1000):
+            write_json(self.file, asdict(snapshot))
         self._say(snapshot)
 
     def _say(self, snapshot: Snapshot) -> None:

@@ -1,5 +1,6 @@
 """The training loop, the only one: steps, show, evaluate, save; and what a run leaves behind."""
 
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import torch
 
 from okd.plan.run import Run
-from okd.plan.store import Places
+from okd.plan.store import Places, read_json
 from okd.training import checkpoint
 from okd.training.numerics import choose_device
 from okd.training.predict import evaluate, predict_finally, show
@@ -34,6 +35,7 @@ def train(run: Run, root: Path, *, stop: Stop, may_write: Callable[[], None], de
     Raises Stopped when it was asked to stop (after saving), DataError, ValueError, OSError.
     """
     places = Places(root, run)
+    _require_sound_teacher(run, root)
     session = _resumed(run, root, places, device or choose_device())
     sitting = _Sitting(session, places, stop, may_write)
     status, reason = "done", None
@@ -44,19 +46,43 @@ def train(run: Run, root: Path, *, stop: Stop, may_write: Callable[[], None], de
     except Diverged as problem:
         status = "diverged"
         reason = {"step": problem.step, "term": problem.term, "epoch": problem.step // session.data.steps_per_epoch}
-        session = _resumed(run, root, places, session.device)  # the last finite state, or the initial one
+        session = _last_finite(session, root, places)
         predictions = predict_finally(session)
     publish(session, places, status=status, predictions=predictions, reason=reason, may_write=may_write)
     return status
 
 
+def _require_sound_teacher(run: Run, root: Path) -> None:
+    """Nothing is learned from a network that diverged: what it left behind is its last finite state, or its first."""
+    if run.teacher is None:
+        return
+    record = read_json(Places(root, run).results / run.teacher / str(run.teacher_key) / "result.json") or {}
+    if record.get("status") == "diverged":
+        raise ValueError(f"{run.id}: its teacher {run.teacher} diverged, there is nothing to learn from it")
+
+
 def _resumed(run: Run, root: Path, places: Places, device: torch.device) -> Session:
     session = Session(run, root, device)
     if state := checkpoint.load(places.scratch, key=run.key):
+        before, now = str(state.get("fingerprint")), session.fingerprint
         try:
             session.load_state_dict(state)
-        except KeyError as missing:
-            raise ValueError(f"{places.scratch}: the resume file has no {missing}, another version wrote it; delete the folder") from None
+        except (KeyError, TypeError, RuntimeError, ValueError) as problem:
+            words = str(problem).splitlines()[0]
+            raise ValueError(f"{places.scratch}: another version wrote the resume file ({words}); delete the folder") from None
+        line = f"{run.id}: resumes after {session.position} of {session.num_steps} steps"
+        if before != now:
+            line += f"; saved on {before}, now on {now}: the last bits may differ, and the result counts it as an inexact resume"
+        print(line, file=sys.stderr)
+    return session
+
+
+def _last_finite(diverged: Session, root: Path, places: Places) -> Session:
+    """The run as its last checkpoint has it, else as it began."""
+    session = Session(diverged.run, root, diverged.device)
+    if state := checkpoint.load(places.scratch, key=diverged.run.key):
+        session.load_state_dict(state)
+    session.resumes, session.inexact_resumes = diverged.resumes, diverged.inexact_resumes
     return session
 
 
@@ -67,12 +93,13 @@ def _epoch(session: Session, sitting: "_Sitting") -> None:
             _look(session)
         sitting.after_step()
     _look(session)
+    remembered = session.teacher.wants(session.epoch) == "train"
     show(session)
     correct, images = evaluate(session)
     sitting.tick()
     session.end_epoch(correct, images)
     deployed = "leader" if session.method.leader else "student_0"
-    sitting.after_epoch(error=100 * (1 - correct[deployed] / images))
+    sitting.after_epoch(error=100 * (1 - correct[deployed] / images), worth_saving=remembered)
 
 
 class _Sitting:
@@ -82,24 +109,34 @@ class _Sitting:
         self.session, self.places, self.stop, self.may_write = session, places, stop, may_write
         self.clock = self.saved = time.monotonic()
         self.progress = Progress(
-            session.run.id, session.run.recipe.epochs, places.progress, done_before=session.position / session.num_steps
+            session.run.id,
+            session.run.recipe.epochs,
+            places.progress,
+            done_before=session.position / session.num_steps,
+            may_write=may_write,
         )
 
     def after_step(self) -> None:
         session = self.session
         self.progress.step(session.position / session.num_steps, session.epoch)
-        if self.stop.wanted:
-            self.save()
-            raise Stopped(f"{session.run.id}: stopped ({self.stop.reason}) after {session.position} of {session.num_steps} steps; saved")
+        self._end_if_asked()
         if time.monotonic() - self.saved > SAVE_EVERY_S:
             self.save()
 
-    def after_epoch(self, error: float) -> None:
+    def after_epoch(self, error: float, *, worth_saving: bool) -> None:
+        """Save what took a pass over all images, and the end."""
         session = self.session
         self.progress.error = error
         self.progress.step(session.position / session.num_steps, session.epoch)
-        if session.epoch == session.run.recipe.epochs:
+        self._end_if_asked()
+        if worth_saving or session.epoch == session.run.recipe.epochs:
             self.save()
+
+    def _end_if_asked(self) -> None:
+        session = self.session
+        if self.stop.wanted:
+            self.save()
+            raise Stopped(f"{session.run.id}: stopped ({self.stop.reason}) after {session.position} of {session.num_steps} steps; saved")
 
     def tick(self) -> None:
         now = time.monotonic()
@@ -114,7 +151,7 @@ class _Sitting:
         _look(session)
         self.may_write()
         try:
-            checkpoint.save(self.places.scratch, session.state_dict(), step=session.position, key=session.run.key)
+            checkpoint.save(self.places.scratch, session.state_dict(), step=session.position, key=session.run.key, may_write=self.may_write)
         except checkpoint.NotFinite as problem:
             raise Diverged(session.position, f"weight {problem}") from None
         self.saved = time.monotonic()
