@@ -73,8 +73,8 @@ MOMENTS: dict[str, Hook] = {
     "before the first step": before(okd.training.train, "Session", twice),
     "while it saves": before(checkpoint, "write_index", twice, nth=3),
     "while the teacher remembers": before(okd.training.train, "show", twice, nth=2),
-    "during evaluation": before(okd.training.train, "predict", twice, nth=2),
-    "during the last evaluation": before(okd.training.train, "predict", twice, nth=EPOCHS),
+    "during evaluation": before(okd.training.train, "evaluate", twice, nth=2),
+    "during the last evaluation": before(okd.training.train, "evaluate", twice, nth=EPOCHS),
 }
 
 

@@ -55,7 +55,7 @@ def bench(
     for name in names:
         own = {key: value for key, value in options.items() if key in known.methods[name].options or key == "students"}
         run = bench_run(name, network or ["resnet32"], hows[0], own)
-        sizes = {"train": 50_000, "test": 10_000} if large else {"train": 2_000, "test": 1_000}
+        sizes = {"train": 50_000, "test": 10_000} if large else {"train": 2_000, "test": 200}
         runs = [under(run, how) for how in hows]
         row = in_turns(runs, where, steps=steps or (200 if large else 2), rounds=rounds, threads=threads, **sizes)
         table.append(row)
