@@ -4,7 +4,7 @@
 times. The arithmetic is torch's own function; here are only the momentum buffers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,9 +40,8 @@ class SGD:
             part.rate = rate if part.initial_rate is None else rate / initial * part.initial_rate
 
     def zero_grad(self) -> None:
-        for part in self.parts:
-            for parameter in part.parameters:
-                parameter.grad = None
+        for parameter in self.parameters():
+            parameter.grad = None
 
     @torch.no_grad()
     def step(self) -> None:
@@ -65,6 +64,9 @@ class SGD:
             for place, buffer in zip(places, momenta, strict=True):
                 part.momenta[place] = buffer
 
+    def parameters(self) -> Iterator[nn.Parameter]:
+        return (parameter for part in self.parts for parameter in part.parameters)
+
     def state_dict(self) -> dict[str, Any]:
         return {"momenta": [part.momenta for part in self.parts]}
 
@@ -75,9 +77,9 @@ class SGD:
             ]
 
 
-def optimizer_for(group: Group, teacher: Teacher, run: Run) -> SGD:
-    """SGD with one part for the trunk, each student and the teacher; `per_network` overrides rate and weight decay."""
-    recipe, names = run.recipe, [network.name for network in run.networks]
+def optimizer_for(group: Group, teacher: Teacher, run: Run, students: range | None = None) -> SGD:
+    """SGD with one part for the trunk, each student (of those here) and the teacher; `per_network` overrides rate and weight decay."""
+    recipe, names = run.recipe, [network.name for m, network in enumerate(run.networks) if students is None or m in students]
     parts = group.parameter_groups()
     owners = names if len(parts) == len(names) else names[:1] * len(parts)
     own = [recipe.per_network.get(name, {}) for name in owners]

@@ -20,6 +20,7 @@ from okd.plan.run import Run
 from okd.plan.store import Places, read_json
 from okd.training import numerics
 from okd.training.optimizer import optimizer_for
+from okd.training.processes import ALONE, Alone
 from okd.training.step import Alarm, Totals, Weights, losses
 
 STUDENT_SEEDS = 1_000_003  # student m of a run with seed s is initialised from s + m * this: no two runs share one by chance
@@ -47,14 +48,16 @@ class Epoch:
 class Session:
     """A run in progress. `position` counts steps from the start of the training."""
 
-    def __init__(self, run: Run, root: Path, device: torch.device) -> None:
+    def __init__(self, run: Run, root: Path, device: torch.device, processes: Alone = ALONE) -> None:
         numerics.apply(run.numerics.name, device)
-        self.run, self.device = run, device
+        self.run, self.device, self.processes = run, device, processes
         self.method: Method = method(run.method.name, run.method.options, epochs=run.recipe.epochs)
         self.manifest, self.data = feed_for(run, root, device=device, num_held_out=self.method.held_out)
-        self.group: Group = self.method.group(students_of(run)).to(device)
+        self.group: Group = self.method.group(students_of(run, processes.students(run))).to(device)
         self.teacher: Teacher = self._teacher(root).to(device)
-        self.optimizer = optimizer_for(self.group, self.teacher, run)
+        self.data = processes.data(self.data)
+        processes.prepare(self.group, self.teacher, run)
+        self.optimizer = optimizer_for(self.group, self.teacher, run, processes.students(run))
         self.rate: Schedule = learning_rate(run.recipe.lr, epochs=run.recipe.epochs, warm_up=run.recipe.warm_up)
         self.initial_rate = learning_rate(run.recipe.lr, epochs=run.recipe.epochs)(0)
         self.weights = Weights(self.method, device)
@@ -65,7 +68,7 @@ class Session:
         self.seconds = 0.0  # of training, over all its sittings
         self.epoch_seconds = 0.0
         self.resumes = self.inexact_resumes = 0
-        self.fingerprint = str(numerics.fingerprint(device))
+        self.fingerprint = f"{numerics.fingerprint(device)}{processes.words}"
         torch.manual_seed(run.seed)  # dropout and random attention draw from here
 
     def _teacher(self, root: Path) -> Teacher:
@@ -104,19 +107,21 @@ class Session:
         return self.data.batches(self.epoch, views, self.step)
 
     def take_step(self, batch: Any) -> None:
-        outputs = self.group(batch.images)
-        terms = losses(batch, outputs, self.teacher, self.weights)
-        self.alarm.watch(terms, self.position)
         self.optimizer.zero_grad()
-        terms[-1].backward()
+        with self.processes.randomness():
+            outputs = self.group(batch.images)
+            terms = losses(batch, outputs, self.teacher, self.weights)
+            terms = self.processes.backward(terms, self.optimizer.parameters(), len(batch.labels))
+        self.alarm.watch(terms, self.position)
         self.optimizer.step()
         self.totals.add(terms, outputs.logits, batch.labels)
         self.step += 1
 
     def end_epoch(self, test_correct: dict[str, int], test_images: int) -> None:
         """Write the history's row, keep a snapshot where the method wants one, and move to the next epoch."""
-        images = max(1, self.totals.images)
-        loss = (self.totals.loss / images).tolist()
+        totals = self.processes.total(self.totals)
+        images = max(1, totals.images)
+        loss = (totals.loss / images).tolist()
         self.history.append(
             Epoch(
                 epoch=self.epoch,
@@ -128,8 +133,8 @@ class Session:
                 loss_own=loss[2],
                 loss_total=loss[3],
                 seconds=round(self.epoch_seconds, 3),
-                train_images=self.totals.images,
-                train_correct=self.totals.correct.tolist(),
+                train_images=totals.images,
+                train_correct=totals.correct.tolist(),
                 test_images=test_images,
                 test_correct=test_correct,
             )
@@ -149,7 +154,7 @@ class Session:
             "group": self.group.state_dict(),
             "teacher": self.teacher.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "totals": self.totals.state_dict(),
+            "totals": self.processes.total(self.totals).state_dict(),
             "alarm": self.alarm.first,
             "random": [torch.get_rng_state(), *cuda],
             "history": [asdict(row) for row in self.history],
@@ -167,7 +172,8 @@ class Session:
         self.group.load_state_dict(state["group"])
         self.teacher.load_state_dict(state["teacher"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.totals.load_state_dict(state["totals"])
+        if self.processes.first:  # the others add to it
+            self.totals.load_state_dict(state["totals"])
         self.alarm.first.copy_(state["alarm"])
         self.history = [Epoch(**row) for row in state["history"]]
         self.snapshots = [{name: tensor.to(self.device) for name, tensor in snapshot.items()} for snapshot in state["snapshots"]]
@@ -180,8 +186,8 @@ class Session:
             torch.cuda.set_rng_state(state["random"][1], self.device)
 
 
-def students_of(run: Run) -> list[Network]:
-    """The students' networks, each initialised from the run's seed and its own number."""
+def students_of(run: Run, chosen: range) -> list[Network]:
+    """The students' networks, each initialised from the run's seed and its own number; of separate networks only the chosen ones."""
     names = [network.name for network in run.networks]
     if run.method.group == "branches":
         names *= int(run.method.options["students"])
@@ -194,6 +200,7 @@ def students_of(run: Run) -> list[Network]:
             dropout=run.recipe.dropout,
         )
         for m, name in enumerate(names)
+        if run.method.group == "branches" or m in chosen
     ]
 
 

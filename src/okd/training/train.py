@@ -11,6 +11,7 @@ from okd.plan.store import Places
 from okd.training import checkpoint
 from okd.training.numerics import choose_device
 from okd.training.predict import predict, predict_finally, show
+from okd.training.processes import ALONE, Alone
 from okd.training.progress import Progress
 from okd.training.result import publish
 from okd.training.session import Session
@@ -28,13 +29,21 @@ class Diverged(Exception):
         self.step, self.term = step, term
 
 
-def train(run: Run, root: Path, *, stop: Stop, may_write: Callable[[], None], device: torch.device | None = None) -> str:
+def train(
+    run: Run,
+    root: Path,
+    *,
+    stop: Stop,
+    may_write: Callable[[], None],
+    device: torch.device | None = None,
+    processes: Alone = ALONE,
+) -> str:
     """Train a run to its end and publish its result; return "done" or "diverged".
 
     Raises Stopped when it was asked to stop (after saving), DataError, ValueError, OSError.
     """
     places = Places(root, run)
-    session = _resumed(run, root, places, device or choose_device())
+    session = _resumed(run, root, places, device or choose_device(), processes)
     sitting = _Sitting(session, places, stop, may_write)
     status, reason = "done", None
     try:
@@ -44,15 +53,15 @@ def train(run: Run, root: Path, *, stop: Stop, may_write: Callable[[], None], de
     except Diverged as problem:
         status = "diverged"
         reason = {"step": problem.step, "term": problem.term, "epoch": problem.step // session.data.steps_per_epoch}
-        session = _resumed(run, root, places, session.device)  # the last finite state, or the initial one
+        session = _resumed(run, root, places, session.device, processes)  # the last finite state, or the initial one
         predictions = predict_finally(session)
     publish(session, places, status=status, predictions=predictions, reason=reason, may_write=may_write)
     return status
 
 
-def _resumed(run: Run, root: Path, places: Places, device: torch.device) -> Session:
-    session = Session(run, root, device)
-    if state := checkpoint.load(places.scratch, key=run.key):
+def _resumed(run: Run, root: Path, places: Places, device: torch.device, processes: Alone) -> Session:
+    session = Session(run, root, device, processes)
+    if state := processes.in_turn(lambda: checkpoint.load(processes.scratch(places.scratch), key=run.key)):
         try:
             session.load_state_dict(state)
         except KeyError as missing:
@@ -67,6 +76,7 @@ def _epoch(session: Session, sitting: "_Sitting") -> None:
             _look(session)
         sitting.after_step()
     _look(session)
+    session.processes.after_steps(session.group, session.teacher)
     show(session)
     predictions = predict(session)
     correct = predictions.correct()
@@ -88,17 +98,20 @@ class _Sitting:
 
     def after_step(self) -> None:
         session = self.session
-        self.progress.step(session.position / session.num_steps, session.epoch)
-        if self.stop.wanted:
+        if session.processes.first:
+            self.progress.step(session.position / session.num_steps, session.epoch)
+        stop, save = session.processes.agree(self.stop.wanted, time.monotonic() - self.saved > SAVE_EVERY_S)
+        if stop:
             self.save()
             raise Stopped(f"{session.run.id}: stopped ({self.stop.reason}) after {session.position} of {session.num_steps} steps; saved")
-        if time.monotonic() - self.saved > SAVE_EVERY_S:
+        if save:
             self.save()
 
     def after_epoch(self, error: float) -> None:
         session = self.session
         self.progress.error = error
-        self.progress.step(session.position / session.num_steps, session.epoch)
+        if session.processes.first:
+            self.progress.step(session.position / session.num_steps, session.epoch)
         if session.epoch == session.run.recipe.epochs:
             self.save()
 
@@ -114,8 +127,9 @@ class _Sitting:
         self.tick()
         _look(session)
         self.may_write()
+        folder, state = session.processes.scratch(self.places.scratch), session.state_dict()
         try:
-            checkpoint.save(self.places.scratch, session.state_dict(), step=session.position, key=session.run.key)
+            session.processes.save(lambda: checkpoint.save(folder, state, step=session.position, key=session.run.key))
         except checkpoint.NotFinite as problem:
             raise Diverged(session.position, f"weight {problem}") from None
         self.saved = time.monotonic()
