@@ -3,11 +3,8 @@
 The loop asks its questions here, and has no second form. A process that is alone answers them at once.
 """
 
-import os
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
@@ -15,6 +12,7 @@ from torch import Tensor, nn
 from okd.distillation.groups import Group
 from okd.distillation.teachers.teacher import Teacher
 from okd.plan.run import Run
+from okd.training.place import Place
 
 if TYPE_CHECKING:
     from okd.training.part import Part
@@ -23,41 +21,15 @@ if TYPE_CHECKING:
 Gather = Callable[[Tensor], Tensor]  # this process's rows (n, ...) to everybody's (N, ...)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Place:
-    """Where torchrun has put this process; the first one of a run takes its lock, saves and publishes."""
-
-    rank: int = 0
-    count: int = 1
-    local_rank: int = 0  # on this machine
-    local_count: int = 1
-
-    @staticmethod
-    def here() -> "Place":
-        numbers = [int(os.environ.get(name, default)) for name, default in _TORCHRUN]
-        return Place(rank=numbers[0], count=numbers[1], local_rank=numbers[2], local_count=numbers[3])
-
-
-_TORCHRUN = (("RANK", "0"), ("WORLD_SIZE", "1"), ("LOCAL_RANK", "0"), ("LOCAL_WORLD_SIZE", "1"))
-
-
 class Alone:
     """One process that has the whole batch and all students."""
 
     place = Place()
 
     @property
-    def first(self) -> bool:
-        return self.place.rank == 0
-
-    @property
     def words(self) -> str:
         """What a fingerprint says of them: exact numbers depend on how a batch is shared."""
         return ""
-
-    def scratch(self, folder: Path) -> Path:
-        """Where this process keeps its resume files."""
-        return folder
 
     def students(self, run: Run) -> range:
         """The students that live here."""

@@ -20,7 +20,8 @@ from okd.plan.run import Run
 from okd.training.batchnorm import synchronise
 from okd.training.checkpoint import NotFinite
 from okd.training.collective import after_first, from_first, rows_of_all, total
-from okd.training.processes import Alone, Gather, Place
+from okd.training.place import Place
+from okd.training.processes import Alone, Gather
 from okd.training.step import Totals
 
 
@@ -93,7 +94,7 @@ class Sharded(Alone):
 
     def save(self, write: Callable[[], None]) -> None:
         problem: NotFinite | None = None
-        if self.first:
+        if self.place.first:
             try:
                 write()
             except NotFinite as found:
@@ -106,7 +107,7 @@ class Sharded(Alone):
         teacher.remember(whole(index), whole(logits.transpose(0, 1)).transpose(0, 1).contiguous(), whole(labels))
 
     def collect(self, part: Any) -> Any:
-        return part if self.first else None
+        return part if self.place.first else None
 
 
 class ShardedData:

@@ -61,7 +61,7 @@ def train(
 
 def _resumed(run: Run, root: Path, places: Places, device: torch.device, processes: Alone) -> Session:
     session = Session(run, root, device, processes)
-    if state := processes.in_turn(lambda: checkpoint.load(processes.scratch(places.scratch), key=run.key)):
+    if state := processes.in_turn(lambda: checkpoint.load(processes.place.scratch(places.scratch), key=run.key)):
         try:
             session.load_state_dict(state)
         except KeyError as missing:
@@ -98,7 +98,7 @@ class _Sitting:
 
     def after_step(self) -> None:
         session = self.session
-        if session.processes.first:
+        if session.processes.place.first:
             self.progress.step(session.position / session.num_steps, session.epoch)
         stop, save = session.processes.agree(self.stop.wanted, time.monotonic() - self.saved > SAVE_EVERY_S)
         if stop:
@@ -110,7 +110,7 @@ class _Sitting:
     def after_epoch(self, error: float) -> None:
         session = self.session
         self.progress.error = error
-        if session.processes.first:
+        if session.processes.place.first:
             self.progress.step(session.position / session.num_steps, session.epoch)
         if session.epoch == session.run.recipe.epochs:
             self.save()
@@ -127,7 +127,7 @@ class _Sitting:
         self.tick()
         _look(session)
         self.may_write()
-        folder, state = session.processes.scratch(self.places.scratch), session.state_dict()
+        folder, state = session.processes.place.scratch(self.places.scratch), session.state_dict()
         try:
             session.processes.save(lambda: checkpoint.save(folder, state, step=session.position, key=session.run.key))
         except checkpoint.NotFinite as problem:
