@@ -16,6 +16,7 @@ from okd.training.place import Place
 
 if TYPE_CHECKING:
     from okd.training.part import Part
+    from okd.training.session import Session
     from okd.training.step import Totals
 
 Gather = Callable[[Tensor], Tensor]  # this process's rows (n, ...) to everybody's (N, ...)
@@ -76,6 +77,16 @@ class Alone:
 
     def remember(self, teacher: Teacher, epoch: int, index: Tensor, logits: Tensor, labels: Tensor) -> None:
         teacher.remember(index, logits, labels)
+
+    def started(self, session: "Session") -> None:
+        """The run is where its last checkpoint left it."""
+
+    def met(self, epoch: int) -> bool:
+        """Whether an epoch ended with a meeting that nobody wants to go through again."""
+        return False
+
+    def diverged(self, step: int, term: str) -> None:
+        """Others must not go on with what this one says."""
 
     def collect(self, part: "Part") -> "Part | None":
         """The whole run's result; None where another process publishes it."""

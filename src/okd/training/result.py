@@ -66,7 +66,7 @@ def record_of(session: Session, status: str, part: Part, digests: dict[str, str]
         "data_verified": session.manifest.verified,
         "teacher": {"id": run.teacher, "key": run.teacher_key} if run.teacher else None,
         "sha256": digests,
-    }
+    } | ({"exchange": part.exchange} if part.exchange else {})
 
 
 def best_epochs(history: list[Epoch]) -> dict[str, dict[str, int]]:
@@ -79,11 +79,12 @@ def best_epochs(history: list[Epoch]) -> dict[str, dict[str, int]]:
     return best
 
 
-def publish(session: Session, places: Places, *, status: str, predictions: Predictions, reason: Any, may_write: Callable[[], None]) -> None:
-    """Make the five files and publish them. Raises Stopped where the lock is lost or the plan has changed."""
-    part = session.processes.collect(Part(row_names(session), weights_of(session), predictions, session.history))
+def publish(session: Session, places: Places, *, status: str, predictions: Predictions, reason: Any, may_write: Callable[[], None]) -> str:
+    """Make the five files and publish them; return how the run ended. Raises Stopped where the lock is lost or the plan has changed."""
+    part = session.processes.collect(Part(row_names(session), weights_of(session), predictions, session.history, reason))
     if part is None:
-        return
+        return status
+    status, reason = ("diverged", part.diverged) if part.diverged else (status, reason)
     arrays = io.BytesIO()
     np.savez_compressed(arrays, **part.predictions.arrays())  # type: ignore[arg-type]
     contents = {
@@ -93,3 +94,4 @@ def publish(session: Session, places: Places, *, status: str, predictions: Predi
         "history.csv": history_csv(part).encode(),
     }
     publish_files(places, contents, lambda digests: record_of(session, status, part, digests, reason), may_write=may_write)
+    return status

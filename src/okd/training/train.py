@@ -9,6 +9,7 @@ import torch
 from okd.plan.run import Run
 from okd.plan.store import Places
 from okd.training import checkpoint
+from okd.training.meeting import Diverged
 from okd.training.numerics import choose_device
 from okd.training.predict import predict, predict_finally, show
 from okd.training.processes import ALONE, Alone
@@ -19,14 +20,6 @@ from okd.training.stop import Stop, Stopped
 
 CHECK_EVERY = 50  # steps between two looks at the alarm
 SAVE_EVERY_S = 300.0
-
-
-class Diverged(Exception):
-    """A term of the loss, or a weight, was not finite: a result, not a failure."""
-
-    def __init__(self, step: int, term: str) -> None:
-        super().__init__(f"{term} at step {step}")
-        self.step, self.term = step, term
 
 
 def train(
@@ -52,11 +45,11 @@ def train(
         predictions = predict_finally(session)
     except Diverged as problem:
         status = "diverged"
+        processes.diverged(problem.step, problem.term)
         reason = {"step": problem.step, "term": problem.term, "epoch": problem.step // session.data.steps_per_epoch}
         session = _resumed(run, root, places, session.device, processes)  # the last finite state, or the initial one
         predictions = predict_finally(session)
-    publish(session, places, status=status, predictions=predictions, reason=reason, may_write=may_write)
-    return status
+    return publish(session, places, status=status, predictions=predictions, reason=reason, may_write=may_write)
 
 
 def _resumed(run: Run, root: Path, places: Places, device: torch.device, processes: Alone) -> Session:
@@ -66,6 +59,7 @@ def _resumed(run: Run, root: Path, places: Places, device: torch.device, process
             session.load_state_dict(state)
         except KeyError as missing:
             raise ValueError(f"{places.scratch}: the resume file has no {missing}, another version wrote it; delete the folder") from None
+    processes.started(session)
     return session
 
 
@@ -82,7 +76,7 @@ def _epoch(session: Session, sitting: "_Sitting") -> None:
     correct = predictions.correct()
     sitting.tick()
     session.end_epoch(correct, len(predictions.labels))
-    deployed = "leader" if session.method.leader else "student_0"
+    deployed = "leader" if session.method.leader else next(iter(correct))
     sitting.after_epoch(error=100 * (1 - correct[deployed] / len(predictions.labels)))
 
 
@@ -112,7 +106,7 @@ class _Sitting:
         self.progress.error = error
         if session.processes.place.first:
             self.progress.step(session.position / session.num_steps, session.epoch)
-        if session.epoch == session.run.recipe.epochs:
+        if session.epoch == session.run.recipe.epochs or session.processes.met(session.epoch - 1):
             self.save()
 
     def tick(self) -> None:
