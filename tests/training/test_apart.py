@@ -1,6 +1,10 @@
 """Students on several nodes equal one process to the bit, over torch.distributed and over a folder, whatever happens to a node."""
 
+import os
+import random
 import shutil
+import signal
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +23,7 @@ from okd.plan.store import Places, read_json
 from okd.training.apart import shares
 from okd.training.company import company
 from okd.training.place import Place, Split
+from okd.training.session import Session
 from okd.training.stop import Stop
 from okd.training.train import train
 
@@ -153,3 +158,144 @@ def test_nodes_equal_one_process_to_the_bit(project: Path, tmp_path: Path, way: 
     answered = nodes if way == "folder" else nodes - 1
     assert 0 <= exchange["sent"] - ROUNDS * travelled * array < ROUNDS * travelled * 1000, "an array each, and a manifest"
     assert 0 <= exchange["received"] - ROUNDS * answered * array < ROUNDS * answered * 1000
+
+
+def slowly(marks: Path, monkeypatch: pytest.MonkeyPatch, *, step_s: float) -> None:
+    """Steps that take their time and leave a mark."""
+    plain = Session.take_step
+    marks.mkdir(exist_ok=True)
+
+    def take_step(self: Session, batch: Any) -> None:
+        time.sleep(step_s)
+        plain(self, batch)
+        (marks / f"{os.getpid()}-{self.position}").touch()
+
+    monkeypatch.setattr(Session, "take_step", take_step)
+
+
+def reached(marks: Path, pid: int, step: int) -> None:
+    while not (marks / f"{pid}-{step}").exists():
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize("way", ["torch.distributed", "folder"])
+@pytest.mark.parametrize("kills", [1, pytest.param(10, marks=pytest.mark.slow)])
+def test_killed_nodes_start_again_and_nothing_differs(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str, kills: int
+) -> None:
+    """One of two at random moments: the other ends with 75 within five seconds by torch.distributed; in a folder it need not end at all."""
+    run, where, draw = run_of(project, "md", 2), over(way, tmp_path / "shared"), random.Random(kills)
+    whole = alone(run, project)
+    slowly(tmp_path / "marks", monkeypatch, step_s=0.03)
+    monkeypatch.setattr("okd.training.train.SAVE_EVERY_S", 0.1)
+    slowest = 0.0
+    for kill in range(kills):
+        together = Together(tmp_path / f"said-{kill}").start(2, lambda rank: finish(run, project, where(rank, 2)))
+        victim = draw.randrange(2)
+        time.sleep(draw.uniform(0.3, 1.2))
+        at = together.kill(victim)
+        together.wait(victim)
+        other = 1 - victim
+        if way == "folder":
+            together.kill(other, signal.SIGTERM)  # this test's way to an end; the next test lets it wait
+        together.wait(other)
+        if together.codes[victim] != -9 or together.codes[other] == 0:
+            continue  # one of them had finished before
+        assert together.codes[other] == 75, together.words
+        slowest = max(slowest, together.ended[other] - at)
+        assert slowest < 5
+    Together(tmp_path / "last").start(2, lambda rank: finish(run, project, where(rank, 2))).wait().results()
+    assert_same(published(run, project), whole)
+    print(f"{way}, {kills} kills: the slowest survivor ended after {slowest:.2f} s; {published(run, project)['record']['resumes']} resumes")
+
+
+@pytest.mark.parametrize(("way", "victim"), [("torch.distributed", 1), ("folder", 1)])
+def test_a_node_that_says_nothing_is_named(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str, victim: int) -> None:
+    """Stopped, it holds its connections and beats no more: at the limit (3 s here) the other saves and says who is missing."""
+    run, where = run_of(project, "md", 2), over(way, tmp_path / "shared")
+    slowly(tmp_path / "marks", monkeypatch, step_s=0.05)
+    together = Together(tmp_path / "said").start(2, lambda rank: finish(run, project, where(rank, 2)))
+    reached(tmp_path / "marks", together.pids[victim], 2)
+    at = together.kill(victim, signal.SIGSTOP)
+    together.wait(1 - victim)
+    took = together.ended[1 - victim] - at
+    together.kill(victim)
+    together.wait(victim)
+    assert together.codes == {1 - victim: 75, victim: -9}
+    assert f"node {victim} of 2 gave no sign of life within 3 s" in together.words[1 - victim]
+    print(f"{way}: ended {took:.2f} s after the other was stopped")
+    assert 2.5 < took < 8
+
+
+def test_the_node_that_keeps_the_store_is_missed_too(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch.distributed's port is closed: the other one ends within five seconds."""
+    run, where = run_of(project, "md", 2), over("torch.distributed", tmp_path)
+    slowly(tmp_path / "marks", monkeypatch, step_s=0.05)
+    together = Together(tmp_path / "said").start(2, lambda rank: finish(run, project, where(rank, 2)))
+    reached(tmp_path / "marks", together.pids[1], 2)
+    at = together.kill(0)
+    together.wait(0, 1)
+    assert together.codes == {0: -9, 1: 75}, together.words
+    assert together.ended[1] - at < 5
+
+
+@pytest.mark.parametrize("way", ["torch.distributed", "folder"])
+def test_a_slow_node_is_waited_for(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    """Slower than the limit for silence, but its heart beats."""
+    run, where = run_of(project, "md", 2), over(way, tmp_path / "shared")
+    whole, plain = alone(run, project), Session.take_step
+
+    def take_step(self: Session, batch: Any) -> None:
+        if self.processes.place.rank == 1 and self.position == 2:
+            time.sleep(2.5)
+        plain(self, batch)
+
+    monkeypatch.setattr(Session, "take_step", take_step)
+    monkeypatch.setattr("together.WAIT_S", "1.5")
+    Together(tmp_path / "said").start(2, lambda rank: finish(run, project, where(rank, 2))).wait().results()
+    assert_same(published(run, project), whole)
+
+
+def test_nodes_of_a_folder_need_not_run_at_the_same_time(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node that waits in vain ends with 75; when the other has come and gone, it goes on with what that one left."""
+    run, where = run_of(project, "ec-dnn", 2), over("folder", tmp_path / "shared")
+    whole = alone(run, project)
+    monkeypatch.setattr("together.WAIT_S", "0.5")
+    codes: list[int] = []
+    for turn in range(6):
+        one = Together(tmp_path / f"turn-{turn}").start(2, lambda rank: finish(run, project, where(rank, 2)), only=turn % 2).wait()
+        codes += one.codes.values()
+    assert codes[0] == 75
+    assert codes[-2:] == [0, 0], codes
+    assert_same(published(run, project), whole)
+
+
+def test_a_diverged_student_is_everybodys(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pair is diverged, and nobody trains on labels that are not numbers."""
+    run, plain = run_of(project, "md", 2), Session.take_step
+
+    def poisoned(self: Session, batch: Any) -> None:
+        if self.processes.place.rank == 1 and self.position == 1:
+            batch = batch._replace(images=batch.images * torch.inf)
+        plain(self, batch)
+
+    for way in ("torch.distributed", "folder"):
+        where = over(way, tmp_path / "shared")
+        with monkeypatch.context() as patch:
+            patch.setattr(Session, "take_step", poisoned)
+            Together(tmp_path / way).start(2, lambda rank, where=where: finish(run, project, where(rank, 2))).wait().results()
+        record = published(run, project)["record"]
+        assert (record["status"], record["diverged"]) == ("diverged", {"step": 1, "term": "hard", "epoch": 0})
+        assert set(record["test_correct"].values()) == {None}
+        restart(run, project)
+
+
+def test_what_cannot_live_apart_says_so(project: Path, tmp_path: Path) -> None:
+    run, where = run_of(project, "dml", 2), over("folder", tmp_path)
+    with pytest.raises(ValueError, match="dml needs all students in every step; only MD's and EC-DNN's can live apart"):
+        finish(run, project, where(0, 2))
+    with pytest.raises(ValueError, match="2 students cannot live on 3 nodes"):
+        finish(run, project, where(0, 3))
+    for words in ("2/2", "one", "0", "-1/2"):
+        with pytest.raises(ValueError, match="write I/N"):
+            Place.named(words, tmp_path)

@@ -129,7 +129,7 @@ class Folder:
             if silent := [node for node in nodes if self._silence(node, start) > self.silent_s]:
                 raise Stopped(
                     f"{self.run.id}: waited for {what}; {' and '.join(f'node {node}' for node in silent)} of {self.place.count} "
-                    f"gave no sign of life for {self.silent_s:g} s; the last checkpoint stands"
+                    f"gave no sign of life within {self.silent_s:g} s; the last checkpoint stands"
                 )
             time.sleep(POLL_S if self.silent_s > 60 else POLL_S / 10)
 

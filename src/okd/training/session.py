@@ -172,7 +172,7 @@ class Session:
         self.group.load_state_dict(state["group"])
         self.teacher.load_state_dict(state["teacher"])
         self.optimizer.load_state_dict(state["optimizer"])
-        if self.processes.place.first:  # the others add to it
+        if self.processes.place.saves:  # those that share its batches add to it
             self.totals.load_state_dict(state["totals"])
         self.alarm.first.copy_(state["alarm"])
         self.history = [Epoch(**row) for row in state["history"]]

@@ -5,6 +5,7 @@ only when all are there do arrays travel.
 """
 
 import json
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -52,14 +53,15 @@ class Wire:
                     if self.store.check([f"alive-{rank}"]) and (beat := self.store.get(f"alive-{rank}").decode()) != known:
                         self.heard[rank] = (beat, time.monotonic())
             except (dist.DistError, RuntimeError):
-                pass  # the store has gone with the process that kept it: nobody is heard any more
+                self.heard = dict.fromkeys(self.heard, ("", -math.inf))  # the store has gone with the process that kept it
+                return
             time.sleep(min(BEAT_S, self.silent_s / 6))
 
     def lost(self) -> str | None:
         now = time.monotonic()
         silent = [rank for rank, (_, since) in self.heard.items() if rank != self.place.rank and now - since > self.silent_s]
         names = " and ".join(f"node {rank}" for rank in silent)
-        return f"{names} of {self.place.count} gave no sign of life for {self.silent_s:g} s" if silent and not self.over else None
+        return f"{names} of {self.place.count} gave no sign of life within {self.silent_s:g} s" if silent and not self.over else None
 
     def diverged(self, step: int, term: str) -> None:
         with answered():
