@@ -186,13 +186,15 @@ def test_killed_nodes_start_again_and_nothing_differs(
     """One of two at random moments: the other ends with 75 within five seconds by torch.distributed; in a folder it need not end at all."""
     run, where, draw = run_of(project, "md", 2), over(way, tmp_path / "shared"), random.Random(kills)
     whole = alone(run, project)
-    slowly(tmp_path / "marks", monkeypatch, step_s=0.03)
+    slowly(tmp_path / "marks", monkeypatch, step_s=0.1)
     monkeypatch.setattr("okd.training.train.SAVE_EVERY_S", 0.1)
     slowest = 0.0
     for kill in range(kills):
         together = Together(tmp_path / f"said-{kill}").start(2, lambda rank: finish(run, project, where(rank, 2)))
         victim = draw.randrange(2)
-        time.sleep(draw.uniform(0.3, 1.2))
+        while not list((tmp_path / "marks").glob(f"{together.pids[victim]}-*")):
+            time.sleep(0.005)  # it should die in training
+        time.sleep(draw.uniform(0.0, 0.3))
         at = together.kill(victim)
         together.wait(victim)
         other = 1 - victim
