@@ -19,7 +19,7 @@ from okd.data.feed import Split
 from okd.networks import build
 from okd.plan.catalog import Value, catalog
 from okd.plan.run import Named, Run, RunMethod, RunRecipe
-from okd.training.predict import predict, show
+from okd.training.predict import evaluate, show
 from okd.training.session import Session
 
 FOLDER = Path(__file__).parent
@@ -136,7 +136,7 @@ def replay(case: Case) -> Losses:
             for batch in session.start_epoch():
                 session.take_step(batch)
             show(session)
-            session.end_epoch(predict(session).correct(), 6)
+            session.end_epoch(*evaluate(session))
     return [[float(f"{value:.6g}") for value in (epoch.loss_hard, epoch.loss_soft, epoch.loss_own)] for epoch in session.history]
 
 

@@ -207,7 +207,7 @@ def test_one_process_alone_sees_torchs_batchnorm(tmp_path: Path, shape: tuple[in
         join(Stop())
         torch.manual_seed(1)
         theirs = nn.Sequential(nn.BatchNorm1d(4) if len(shape) == 2 else nn.BatchNorm2d(4)).double()
-        nn.init.uniform_(theirs[0].weight)
+        nn.init.uniform_(next(theirs.parameters()))
         ours = copy.deepcopy(theirs)
         synchronise(ours)
         assert isinstance(ours[0], SyncBatchNorm)

@@ -17,6 +17,7 @@ VERBS = (
     "status",
     "verify",
     "cost",
+    "bench",
     "data",
     "doctor",
     "gc",

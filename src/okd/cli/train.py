@@ -67,7 +67,10 @@ def train(
             os.environ["CUDA_VISIBLE_DEVICES"] = devices[place.local_rank]
         places.failure.unlink(missing_ok=True)
         status = _train(run, project, place, stop, lock)
-        typer.echo(f"{run.id}: {status}", err=True)
+        if place.first:
+            typer.echo(f"{run.id}: {status}", err=True)
+        elif place.saves:
+            typer.echo(f"{run.id}: node {place.rank} of {place.count} has done its part; node 0 publishes the result", err=True)
     except Stopped:
         raise
     except Exception as error:

@@ -1,6 +1,7 @@
 """Who learns together: separate networks, or branches on a shared trunk."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -11,12 +12,20 @@ from okd.networks.network import Network
 
 Fork = Sequence[tuple[int, int]]  # (where to split, number of children), from the stem towards the classifiers
 TrunkGradient = Literal["sum", "mean"]
+Answers = list[tuple[Tensor, Tensor]]  # logits and features of one student, or of all that grow on one branch
+Together = Callable[[Sequence[Tensor], Sequence[Callable[[Tensor], Answers]]], list[Answers]]
+
+
+def in_turn(inputs: Sequence[Tensor], students: Sequence[Callable[[Tensor], Answers]]) -> list[Answers]:
+    """Each student's answers to its own input, one after the other."""
+    return [student(maps) for student, maps in zip(students, inputs, strict=True)]
 
 
 class Group(nn.Module):
-    """M students that answer to one batch."""
+    """M students that answer to one batch; `together` computes what does not depend on each other."""
 
     size: int
+    together: Together = staticmethod(in_turn)
 
     def forward(self, images: Tensor) -> Outputs:
         """Images (V, B, C, H, W); V is 1, or M for a network-based group whose students have their own views."""
@@ -41,11 +50,16 @@ class NetworkBased(Group):
 
     def forward(self, images: Tensor) -> Outputs:
         views = images.expand(self.size, *images.shape[1:])
-        first = self.student(0)
-        shared = first.stages[: self.at](views[0])
-        answers = [first.classify(first.stages[self.at :](shared))]
-        answers += [self.student(m)(views[m]) for m in range(1, self.size)]
-        return Outputs(torch.stack([logits for logits, _ in answers]), [features for _, features in answers], shared)
+        shared: list[Tensor] = []
+
+        def first(view: Tensor) -> Answers:
+            network = self.student(0)
+            shared.append(network.stages[: self.at](view))
+            return [network.classify(network.stages[self.at :](shared[0]))]
+
+        others = [partial(_only, self.student(m)) for m in range(1, self.size)]
+        answers = self.together([views[m] for m in range(self.size)], [first, *others])
+        return _outputs([answer for [answer] in answers], shared[0])
 
     def student(self, m: int) -> Network:
         network = self.networks[m]
@@ -73,8 +87,7 @@ class BranchBased(Group):
     def forward(self, images: Tensor) -> Outputs:
         assert len(images) == 1, "branches share the trunk and with it the view"
         maps = self.tree.trunk(images[0])
-        answers = self.tree.answers(maps)
-        return Outputs(torch.stack([logits for logits, _ in answers]), [features for _, features in answers], maps)
+        return _outputs(self.tree.answers(maps, self.together), maps)
 
     def student(self, m: int) -> Network:
         return self.tree.students()[m]
@@ -102,13 +115,11 @@ class _Fork(nn.Module):
             raise ValueError(f"the last fork leaves {share} students on one branch")
         self.children_ = nn.ModuleList(_Fork(part, rest, trunk_gradient) if rest else part[0] for part in parts)
 
-    def answers(self, maps: Tensor) -> list[tuple[Tensor, Tensor]]:
+    def answers(self, maps: Tensor, together: Together = in_turn) -> Answers:
         """Logits and features of every student behind the trunk's maps, in order."""
         maps = scale_gradient(maps, self.scale) if self.scale != 1.0 else maps
-        results: list[tuple[Tensor, Tensor]] = []
-        for child in self.children_:
-            results += child.answers(child.trunk(maps)) if isinstance(child, _Fork) else [child(maps)]
-        return results
+        students = [partial(_behind, child) if isinstance(child, _Fork) else partial(_only, child) for child in self.children_]
+        return [answer for answers in together([maps] * len(students), students) for answer in answers]
 
     def students(self) -> list[Network]:
         found: list[Network] = []
@@ -119,6 +130,18 @@ class _Fork(nn.Module):
 
     def leaves(self) -> list[nn.Module]:
         return [leaf for child in self.children_ for leaf in (child.leaves() if isinstance(child, _Fork) else [child])]
+
+
+def _only(network: Network | nn.Module, maps: Tensor) -> Answers:
+    return [network(maps)]
+
+
+def _behind(fork: _Fork, maps: Tensor) -> Answers:
+    return fork.answers(fork.trunk(maps))
+
+
+def _outputs(answers: Answers, shared: Tensor) -> Outputs:
+    return Outputs(torch.stack([logits for logits, _ in answers]), [features for _, features in answers], shared)
 
 
 class _ScaleGradient(torch.autograd.Function):

@@ -75,7 +75,7 @@ def make_plan(project: Project, *, scale: str | None = None, targets: Iterable[s
     expander = _Expander(
         Resolver(
             scale=scale or settings.scale,
-            numerics=settings.numerics,
+            numerics=settings.numerics_at(scale or settings.scale),
             scales=read_scales(project.root),
             papers=papers,
             catalog=known,

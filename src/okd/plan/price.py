@@ -130,8 +130,13 @@ def price(root: Path, runs: Iterable[Run], *, device: Kind | None = None) -> Pri
     )
 
 
+def training_operations(run: Run, images: int) -> float:
+    """2 x multiply-adds of training on so many images."""
+    return cost_of(run).flops * FORWARD_AND_BACKWARD * images
+
+
 def _operations(run: Run, epochs: int) -> float:
-    return cost_of(run).flops * FORWARD_AND_BACKWARD * catalog().datasets[run.dataset.name].train * epochs
+    return training_operations(run, catalog().datasets[run.dataset.name].train * epochs)
 
 
 def check_budget(root: Path, runs: Iterable[Run], limit: float) -> Price:

@@ -11,7 +11,7 @@ from statistics import mean
 from typing import Any, Literal
 
 from okd.plan.run import Run
-from okd.plan.store import read_json
+from okd.plan.store import read_json, write_json
 
 Kind = Literal["GPU", "CPU core"]
 Source = Literal["results", "calibration", "constant"]
@@ -74,3 +74,12 @@ def _of_calibration(root: Path) -> dict[Thing, float]:
         if rate > 0:
             found[thing] = rate
     return found
+
+
+def store_rates(root: Path, rows: Iterable[Mapping[str, str | float]]) -> Path:
+    """Add rows to the calibration, each in the place of what it had for the same thing; return the file."""
+    file, fields = root / CALIBRATION, ("method", "networks", "numerics", "kind")
+    old = [dict(zip(fields, thing, strict=True)) | {"operations_per_s": rate} for thing, rate in _of_calibration(root).items()]
+    rates = {tuple(str(row[name]) for name in fields): row for row in [*old, *rows]}
+    write_json(file, {"version": 1, "rates": list(rates.values())})
+    return file

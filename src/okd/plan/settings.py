@@ -12,6 +12,7 @@ from okd.plan.schema import Misplaced, validated
 from okd.plan.source import Document, load
 
 Scale = Literal["demo", "short", "paper"]
+Numerics = Literal["exact", "fast", "fast-bf16", "fast-compiled", "fast-bf16-compiled"]
 
 
 class Budget(Strict):
@@ -41,8 +42,12 @@ class Settings(Strict):
     seeds: int | None = Field(ge=1, le=100)
     budget: Budget
     devices: Devices
-    numerics: Literal["exact", "fast", "fast-bf16"]
+    numerics: Numerics | None
     data: DataSettings
+
+    def numerics_at(self, scale: str) -> Numerics:
+        """What runs of a scale are computed with: where nothing is said, the demo is exact and the real networks are fast."""
+        return self.numerics or ("exact" if scale == "demo" else "fast")
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""torch's SGD without the class around it.
+"""torch's SGD without the class around it, and the same in one kernel for a part, whose rate is a number on the device.
 
 `torch.optim.SGD` imports torch's compiler at its first step, 4 CPU seconds a process, which a campaign of short runs pays hundreds of
 times. The arithmetic is torch's own function; here are only the momentum buffers.
@@ -73,18 +73,62 @@ class SGD:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         for part, momenta in zip(self.parts, state["momenta"], strict=True):
             part.momenta = [
-                None if buffer is None else buffer.to(parameter.device) for buffer, parameter in zip(momenta, part.parameters, strict=True)
+                None if buffer is None else torch.empty_like(parameter).copy_(buffer)
+                for buffer, parameter in zip(momenta, part.parameters, strict=True)
             ]
 
 
-def optimizer_for(group: Group, teacher: Teacher, run: Run, students: range | None = None) -> SGD:
+class FusedSGD(SGD):
+    """The same update by torch's fused kernel. Nothing in it is a number of the host, so that a captured graph serves all epochs."""
+
+    def __init__(self, parts: Sequence[Part], *, momentum: float, nesterov: bool) -> None:
+        super().__init__(_merged(parts), momentum=momentum, nesterov=nesterov)
+        self.rates = [torch.zeros((), device=part.parameters[0].device) for part in self.parts]
+
+    def set_rate(self, rate: float, initial: float) -> None:
+        super().set_rate(rate, initial)
+        for part, tensor in zip(self.parts, self.rates, strict=True):
+            tensor.fill_(part.rate)
+
+    @torch.no_grad()
+    def step(self) -> None:
+        for part, rate in zip(self.parts, self.rates, strict=True):
+            places = [place for place, parameter in enumerate(part.parameters) if parameter.grad is not None]
+            for place in places:
+                if part.momenta[place] is None:  # zero, decayed and added to, is what torch.optim starts with
+                    part.momenta[place] = torch.zeros_like(part.parameters[place])
+            torch._fused_sgd_(
+                [part.parameters[place] for place in places],
+                [gradient for place in places if (gradient := part.parameters[place].grad) is not None],
+                [buffer for place in places if (buffer := part.momenta[place]) is not None],
+                weight_decay=part.weight_decay,
+                momentum=self.momentum,
+                lr=rate,
+                dampening=0.0,
+                nesterov=self.nesterov,
+                maximize=False,
+                is_first_step=False,
+            )
+
+
+def _merged(parts: Sequence[Part]) -> list[Part]:
+    """Parts of one rate and weight decay become one: fewer kernels."""
+    alike: dict[tuple[float, float | None], Part] = {}
+    for part in parts:
+        whole = alike.setdefault((part.weight_decay, part.initial_rate), Part([], [], part.weight_decay, part.initial_rate))
+        whole.parameters += part.parameters
+        whole.momenta += part.momenta
+    return list(alike.values())
+
+
+def optimizer_for(group: Group, teacher: Teacher, run: Run, kind: type[SGD] = SGD, students: range | None = None) -> SGD:
     """SGD with one part for the trunk, each student (of those here) and the teacher; `per_network` overrides rate and weight decay."""
     recipe, names = run.recipe, [network.name for m, network in enumerate(run.networks) if students is None or m in students]
     parts = group.parameter_groups()
     owners = names if len(parts) == len(names) else names[:1] * len(parts)
     own = [recipe.per_network.get(name, {}) for name in owners]
     learned = [parameter for parameter in teacher.parameters() if parameter.requires_grad]
-    return SGD(
+    return kind(
         [
             Part(parameters, [None] * len(parameters), settings.get("weight_decay", recipe.weight_decay), settings.get("lr"))
             for parameters, settings in zip([*parts, learned], [*own, {}], strict=True)

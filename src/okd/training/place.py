@@ -43,6 +43,10 @@ class Place:
         return self.count == 1
 
     @property
+    def shares_batches(self) -> bool:
+        return self.count > 1 and self.split is Split.BATCH
+
+    @property
     def started(self) -> bool:
         """By torchrun, which has given this process a device."""
         return self.count > 1 and self.exchange is None
@@ -58,7 +62,7 @@ class Place:
 
     def scratch(self, folder: Path) -> Path:
         """Where this process keeps its lock and its resume files."""
-        return folder / f"node-{self.rank}" if self.count > 1 and self.split is Split.STUDENTS else folder
+        return folder / f"node-{self.rank}" if not self.alone and self.split is Split.STUDENTS else folder
 
 
 _TORCHRUN = (("RANK", "0"), ("WORLD_SIZE", "1"), ("LOCAL_RANK", "0"), ("LOCAL_WORLD_SIZE", "1"))

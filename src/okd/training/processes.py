@@ -56,6 +56,9 @@ class Alone:
         """What any of the processes wishes."""
         return wishes
 
+    def sum(self, counts: Tensor) -> Tensor:
+        return counts
+
     def total(self, totals: "Totals") -> "Totals":
         """What all processes have added up."""
         return totals

@@ -11,6 +11,7 @@ from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
 from okd.plan.store import Places
+from okd.training import numerics
 from okd.training.part import Part
 from okd.training.predict import Predictions, row_names
 from okd.training.publish import publish_files
@@ -60,6 +61,7 @@ def record_of(session: Session, status: str, part: Part, digests: dict[str, str]
         "best_epoch": best_epochs(part.history) if status == "done" else None,
         "seconds": round(session.seconds, 2),
         "device": session.fingerprint,
+        "peak_memory": numerics.peak_memory(session.device),
         "resumes": session.resumes,
         "inexact_resumes": session.inexact_resumes,
         "data": {split: facts.sha256 for split, facts in session.manifest.splits.items()},

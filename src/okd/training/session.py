@@ -1,15 +1,16 @@
 """Everything that changes while a run trains, built from its spec, saved and restored as one state."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from okd.data.feed import feed_for
+from okd.data.batch import Batch
+from okd.data.feed import Data, feed_for
 from okd.distillation.groups import Group
 from okd.distillation.methods import Method, method
 from okd.distillation.schedules import Schedule, cycle_length, learning_rate
@@ -19,7 +20,8 @@ from okd.networks.network import Network
 from okd.plan.run import Run
 from okd.plan.store import Places, read_json
 from okd.training import numerics
-from okd.training.optimizer import optimizer_for
+from okd.training.capture import Captured
+from okd.training.optimizer import SGD, FusedSGD, optimizer_for
 from okd.training.processes import ALONE, Alone
 from okd.training.step import Alarm, Totals, Weights, losses
 
@@ -45,19 +47,34 @@ class Epoch:
     test_correct: dict[str, int]
 
 
+class Made(NamedTuple):
+    """Images and a teacher that no result stands for."""
+
+    data: Data
+    pretrained: Network | None
+
+
 class Session:
     """A run in progress. `position` counts steps from the start of the training."""
 
-    def __init__(self, run: Run, root: Path, device: torch.device, processes: Alone = ALONE) -> None:
-        numerics.apply(run.numerics.name, device)
+    def __init__(self, run: Run, root: Path, device: torch.device, processes: Alone = ALONE, *, made: "Made | None" = None) -> None:
+        """Raises DataError, ValueError. `made` stands in for the run's data set and teacher, as in a bench."""
+        named = numerics.NUMERICS[run.numerics.name]
+        self.numerics = replace(named, captured=named.captured and not processes.place.shares_batches)  # others answer in no graph
+        numerics.apply(self.numerics)
         self.run, self.device, self.processes = run, device, processes
         self.method: Method = method(run.method.name, run.method.options, epochs=run.recipe.epochs)
-        self.manifest, self.data = feed_for(run, root, device=device, num_held_out=self.method.held_out)
+        if made:
+            self.manifest, self.data = None, made.data
+        else:
+            self.manifest, self.data = feed_for(run, root, device=device, num_held_out=self.method.held_out)
         self.group: Group = self.method.group(students_of(run, processes.students(run))).to(device)
-        self.teacher: Teacher = self._teacher(root).to(device)
+        self.teacher: Teacher = self._teacher(made.pretrained if made else pretrained(run, root)).to(device)
         self.data = processes.data(self.data)
         processes.prepare(self.group, self.teacher, run)
-        self.optimizer = optimizer_for(self.group, self.teacher, run, processes.students(run))
+        self.forward = numerics.prepare(self.group, run, self.numerics, device)
+        self.optimizer = optimizer_for(self.group, self.teacher, run, FusedSGD if named.captured else SGD, processes.students(run))
+        self.captured = Captured(self._compute) if self.numerics.captured and device.type == "cuda" else None
         self.rate: Schedule = learning_rate(run.recipe.lr, epochs=run.recipe.epochs, warm_up=run.recipe.warm_up)
         self.initial_rate = learning_rate(run.recipe.lr, epochs=run.recipe.epochs)(0)
         self.weights = Weights(self.method, device)
@@ -71,7 +88,7 @@ class Session:
         self.fingerprint = f"{numerics.fingerprint(device)}{processes.words}"
         torch.manual_seed(run.seed)  # dropout and random attention draw from here
 
-    def _teacher(self, root: Path) -> Teacher:
+    def _teacher(self, taught_by: Network | None) -> Teacher:
         sample = next(self.data.test()).images[:, :2]
         with torch.no_grad():
             self.group.eval()
@@ -82,7 +99,7 @@ class Session:
             trunk_channels=None if outputs.shared is None else outputs.shared.shape[1],
             num_samples=self.data.num_samples,
             num_classes=self.run.classes,
-            pretrained=pretrained(self.run, root),
+            pretrained=taught_by,
         )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.run.seed)
@@ -96,7 +113,7 @@ class Session:
     def num_steps(self) -> int:
         return self.run.recipe.epochs * self.data.steps_per_epoch
 
-    def start_epoch(self) -> Iterator[Any]:
+    def start_epoch(self) -> Iterator[Batch]:
         """Set the epoch's rates, and give its batches from the step where it stands."""
         rate = self.rate(self.epoch)
         self.optimizer.set_rate(rate, self.initial_rate)
@@ -106,16 +123,25 @@ class Session:
         views = self.group.size if self.method.views == "own" else 1
         return self.data.batches(self.epoch, views, self.step)
 
-    def take_step(self, batch: Any) -> None:
-        self.optimizer.zero_grad()
+    def take_step(self, batch: Batch) -> None:
+        """One step; the device may still be computing when this returns."""
+        if self.captured and len(batch.labels) == self.run.recipe.batch_size:
+            self.captured(batch, kind=self.weights.distils)
+        else:  # the last, short batch: BatchNorm would see padding
+            self._compute(batch)
+        self.totals.images += len(batch.labels)
+        self.step += 1
+
+    def _compute(self, batch: Batch) -> None:
+        """All of a step that happens on the device."""
         with self.processes.randomness():
-            outputs = self.group(batch.images)
+            outputs = self.forward(batch.images)
             terms = losses(batch, outputs, self.teacher, self.weights)
-            terms = self.processes.backward(terms, self.optimizer.parameters(), len(batch.labels))
-        self.alarm.watch(terms, self.position)
+        self.optimizer.zero_grad()
+        terms = self.processes.backward(terms, self.optimizer.parameters(), len(batch.labels))
+        self.alarm.watch(terms)
         self.optimizer.step()
         self.totals.add(terms, outputs.logits, batch.labels)
-        self.step += 1
 
     def end_epoch(self, test_correct: dict[str, int], test_images: int) -> None:
         """Write the history's row, keep a snapshot where the method wants one, and move to the next epoch."""
@@ -142,7 +168,7 @@ class Session:
         if self.method.keep == "each_cycle" and self._cycle_ends():
             self.snapshots.append({name: tensor.detach().clone() for name, tensor in self.group.student(0).state_dict().items()})
         self.epoch, self.step, self.epoch_seconds = self.epoch + 1, 0, 0.0
-        self.totals = Totals(self.group.size, self.device)
+        self.totals.clear()
 
     def _cycle_ends(self) -> bool:
         recipe, done = self.run.recipe, self.epoch + 1
@@ -175,6 +201,7 @@ class Session:
         if self.processes.place.saves:  # those that share its batches add to it
             self.totals.load_state_dict(state["totals"])
         self.alarm.first.copy_(state["alarm"])
+        self.alarm.step.fill_(state["epoch"] * self.data.steps_per_epoch + state["step"])
         self.history = [Epoch(**row) for row in state["history"]]
         self.snapshots = [{name: tensor.to(self.device) for name, tensor in snapshot.items()} for snapshot in state["snapshots"]]
         self.epoch, self.step = state["epoch"], state["step"]

@@ -79,6 +79,9 @@ class Sharded(Alone):
     def agree(self, *wishes: bool) -> tuple[bool, ...]:
         return tuple(bool(count) for count in total(torch.tensor(wishes, dtype=torch.int32)))
 
+    def sum(self, counts: Tensor) -> Tensor:
+        return total(counts)
+
     def total(self, totals: Totals) -> Totals:
         whole = Totals(len(totals.correct), totals.loss.device)
         images = total(torch.tensor([totals.images], dtype=torch.int64))

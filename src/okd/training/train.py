@@ -11,7 +11,7 @@ from okd.plan.store import Places
 from okd.training import checkpoint
 from okd.training.meeting import Diverged
 from okd.training.numerics import choose_device
-from okd.training.predict import predict, predict_finally, show
+from okd.training.predict import evaluate, predict_finally, show
 from okd.training.processes import ALONE, Alone
 from okd.training.progress import Progress
 from okd.training.result import publish
@@ -72,12 +72,11 @@ def _epoch(session: Session, sitting: "_Sitting") -> None:
     _look(session)
     session.processes.after_steps(session.group, session.teacher)
     show(session)
-    predictions = predict(session)
-    correct = predictions.correct()
+    correct, images = evaluate(session)
     sitting.tick()
-    session.end_epoch(correct, len(predictions.labels))
+    session.end_epoch(correct, images)
     deployed = "leader" if session.method.leader else next(iter(correct))
-    sitting.after_epoch(error=100 * (1 - correct[deployed] / len(predictions.labels)))
+    sitting.after_epoch(error=100 * (1 - correct[deployed] / images))
 
 
 class _Sitting:

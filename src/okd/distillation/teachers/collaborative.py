@@ -45,7 +45,7 @@ class Combined(Teacher):
 def naive(logits: Tensor, labels: Tensor) -> Tensor:
     """The logits of the student that is best on the sample."""
     # CE is log(1 + what is wrong), and in fp32 it is 0 for several students long before they are equal.
-    true = F.one_hot(labels, logits.shape[2]).bool()
+    true = torch.arange(logits.shape[2], device=labels.device) == labels.unsqueeze(1)
     best = relative(logits, labels).masked_fill(true, -torch.inf).logsumexp(dim=2).argmin(dim=0)
     return logits[best, torch.arange(len(labels), device=logits.device)]
 
