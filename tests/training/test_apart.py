@@ -156,6 +156,7 @@ def test_nodes_equal_one_process_to_the_bit(project: Path, tmp_path: Path, way: 
     array = IMAGES * 10 * 4
     travelled = students if way == "folder" else students - len(shares(run, nodes)[0])
     answered = nodes if way == "folder" else nodes - 1
+    assert (exchange["senders"], exchange["receivers"]) == (travelled, answered)
     assert 0 <= exchange["sent"] - ROUNDS * travelled * array < ROUNDS * travelled * 1000, "an array each, and a manifest"
     assert 0 <= exchange["received"] - ROUNDS * answered * array < ROUNDS * answered * 1000
 

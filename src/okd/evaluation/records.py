@@ -9,6 +9,17 @@ class Record(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class Exchange(Record):
+    """What nodes that each train some students have sent each other, as measured; and what gradients would have cost."""
+
+    by: str  # torch.distributed or files
+    nodes: int
+    students: int
+    sent_per_student: float  # bytes of soft labels in one cycle
+    received_per_node: float  # bytes of the mixture in one cycle
+    gradients_per_student: float  # bytes up, and as many down, were gradients exchanged in every step of a cycle instead
+
+
 class RunRecord(Record):
     """One training behind a cell."""
 
@@ -25,6 +36,7 @@ class RunRecord(Record):
     resumes: int = 0
     from_evidence: bool = False  # its numbers come from reports/evidence/, not from a result on this machine
     command: str = ""  # that does just this run
+    exchange: Exchange | None = None
 
 
 class Measured(Record):

@@ -58,7 +58,7 @@ def render_contents(contents: Contents) -> str:
     )
     environment.filters |= {
         name: getattr(phrases, name)
-        for name in ("number", "signed", "spread", "anchor", "hours", "header", "as_printed", "look", "sentence")
+        for name in ("number", "signed", "spread", "anchor", "hours", "header", "as_printed", "look", "sentence", "exchanged")
     }
     environment.filters |= {
         "strip": strip,

@@ -40,7 +40,7 @@ class Folder:
         self.folder = place.exchange / run.id / run.key
         self.folder.mkdir(parents=True, exist_ok=True)
         self.silent_s = limit_s(SILENT_S)
-        self.traffic = Traffic()
+        self.traffic = Traffic(senders=len(held[place.rank]), receivers=1)
         self.beats: dict[int, tuple[str, float]] = {}
         threading.Thread(target=self._beat, daemon=True).start()
 

@@ -28,6 +28,8 @@ class Traffic:
     sent: int = 0  # by students
     received: int = 0  # by nodes, of mixtures
     served: int = 0  # read in the server's step, by whoever did it
+    senders: int = 0  # students of this node whose soft labels travel
+    receivers: int = 0  # 1 where the mixture travels to this node
 
 
 class Meeting(Protocol):

@@ -36,7 +36,7 @@ class Wire:
     def __init__(self, place: Place, run: Run, held: Sequence[range], stop: Stop) -> None:
         self.place, self.run, self.held, self.stop = place, run, held, stop
         self.silent_s = limit_s(WAIT_S)
-        self.traffic = Traffic()
+        self.traffic = Traffic() if place.first else Traffic(senders=len(held[place.rank]), receivers=1)  # the first one is the server
         self.store = PrefixStore("okd", _get_default_store())
         self.heard: dict[int, tuple[str, float]] = dict.fromkeys(range(place.count), ("", time.monotonic()))
         self.given: dict[int, np.ndarray] = {}  # mixtures of rounds that others have behind them
