@@ -4,11 +4,12 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import signal
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,12 @@ import pytest
 from together import Together
 
 from okd.data.arrays import DataError
+from okd.training.collective import join
 from okd.training.folder import Folder
-from okd.training.place import Place
+from okd.training.place import Place, Split
 from okd.training.softlabels import SoftLabels, Wanted, to_npy
 from okd.training.stop import Stop, Stopped
+from okd.training.wire import Wire
 
 WANTED = Wanted(key="0123456789ab", round=1, images=6, classes=4, temperature=3.0)
 
@@ -181,3 +184,43 @@ def test_the_servers_step_may_be_done_again_by_anybody(tmp_path: Path) -> None:
     assert sorted(file.name for file in round_.iterdir() if not file.name.startswith("student")) == [
         f".mixture.npy.{file.name.split('.')[3]}.tmp" for file in round_.glob(".*.tmp")
     ] + ["mixture.json", "mixture.npy"], "the killed one's temporary file alone is left"
+
+
+# data set: images, classes, and what MD's paper trains on it: parameters of a student, steps of a cycle
+SIZES = {"CIFAR-100": (50_000, 100, 1_727_284, 40 * 391), "a hundredth of ImageNet": (12_812, 1_000, 11_689_512, 15 * 51)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["torch.distributed", "files"])
+@pytest.mark.parametrize("size", SIZES)
+def test_bytes_of_a_cycle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Any, size: str, way: str) -> None:
+    """Measured between two nodes, beside the gradients of every step: the paper's argument."""
+    images, classes, parameters, steps = SIZES[size]
+    monkeypatch.setattr("together.WAIT_S", "60")
+    wanted = replace(WANTED, images=images, classes=classes)
+    node = replace(Place.here(), split=Split.STUDENTS)
+
+    def body(rank: int) -> Any:
+        rows = np.full((images, classes), 1 / classes, np.float32)
+        said = [SoftLabels.of(rows, wanted, student=rank, correct=images // 2, weights="0" * 64)]
+        if way == "files":
+            meeting: Any = node_of(tmp_path / "shared", rank)
+        else:
+            join(Stop())
+            meeting = Wire(replace(node, rank=rank, count=2), One, [range(1), range(1, 2)], Stop())  # type: ignore[arg-type]
+        start = time.monotonic()
+        meeting.meet(wanted, said, mean)
+        took = time.monotonic() - start
+        return asdict(meeting.traffic) | {"seconds": took}
+
+    first, second = Together(tmp_path / "said").start(2, body).wait(limit_s=300).results()
+    shutil.rmtree(tmp_path / "shared", ignore_errors=True)
+    array = images * classes * 4
+    assert array <= second["sent"] < array + 1000
+    assert array <= second["received"] < array + 1000
+    gradients = 4 * parameters * steps
+    record_property(
+        "table",
+        f"{size}, {way}: {second['sent']:,} bytes of soft labels from a student and {second['received']:,} back in "
+        f"{max(first['seconds'], second['seconds']):.1f} s; gradients {gradients:,} each way, {gradients / array:,.0f} times as much",
+    )

@@ -88,24 +88,33 @@ class Wire:
         self.traffic.rounds += 1
         rows: np.ndarray | None = None
         if self.place.first:
-            rows = mix([*said, *(self._receive(one, rank, wanted) for rank in range(1, self.place.count) for one in headers[rank]["said"])])
+            others = [self._receive(rank, headers[rank]["said"], wanted) for rank in range(1, self.place.count)]
+            rows = mix([*said, *(one for ones in others for one in ones)])
+            self._tell(f"mixed-{wanted.round}")
         else:
+            self._until([f"send-{wanted.round}-{self.place.rank}"])  # the server takes one after the other, and its time
             for one in said:
                 with answered():
                     dist.send(torch.from_numpy(one.rows), dst=0)
                 self.traffic.sent += one.rows.nbytes
+        self._until([f"mixed-{wanted.round}"])
         mixture = self._broadcast(rows, 0)
         require_probabilities(mixture, wanted, f"the mixture of round {wanted.round}")
         self.traffic.received += 0 if self.place.first else mixture.nbytes
         return mixture
 
-    def _receive(self, record: dict[str, Any], rank: int, wanted: Wanted) -> SoftLabels:
-        manifest, name = Manifest(**record), f"node {rank}'s soft labels of student {record['student']}"
-        rows = torch.empty(manifest.images, manifest.classes)
-        with answered():
-            dist.recv(rows, src=rank)
-        self.traffic.served += rows.nbytes
-        return SoftLabels.checked(to_npy(rows.numpy()), manifest, wanted, student=manifest.student, name=name)
+    def _receive(self, rank: int, records: Sequence[dict[str, Any]], wanted: Wanted) -> list[SoftLabels]:
+        """Raises DataError where they are not those of their manifests."""
+        self._tell(f"send-{wanted.round}-{rank}")
+        said = []
+        for manifest in (Manifest(**record) for record in records):
+            rows = torch.empty(manifest.images, manifest.classes)
+            with answered():
+                dist.recv(rows, src=rank)
+            self.traffic.served += rows.nbytes
+            name = f"node {rank}'s soft labels of student {manifest.student}"
+            said.append(SoftLabels.checked(to_npy(rows.numpy()), manifest, wanted, student=manifest.student, name=name))
+        return said
 
     def _broadcast(self, rows: np.ndarray | None, source: int) -> np.ndarray:
         shape = torch.tensor([0, 0] if rows is None else rows.shape, dtype=torch.int64)
@@ -136,13 +145,23 @@ class Wire:
         with answered():
             self.store.set(f"{name}-{self.place.rank}", json.dumps(header))
         names = [f"{name}-{rank}" for rank in range(self.place.count)]
+        self._until(names, whatever=whatever)
+        with answered():
+            return [json.loads(self.store.get(one)) for one in names]
+
+    def _tell(self, name: str) -> None:
+        with answered():
+            self.store.set(name, "1")
+
+    def _until(self, names: list[str], *, whatever: bool = True) -> None:
+        """All of these have been told."""
         while True:
             self.stop.check()
             with answered():
                 if not whatever and self.store.check([DIVERGED]):
                     raise Diverged(**json.loads(self.store.get(DIVERGED)))
                 if self.store.check(names):
-                    return [json.loads(self.store.get(one)) for one in names]
+                    return
             if words := self.lost():
                 raise Stopped(f"{self.run.id}: {words}; the last checkpoint stands")
             time.sleep(POLL_S)
