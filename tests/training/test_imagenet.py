@@ -103,7 +103,7 @@ def by_two(run: Run, project: Path, said: Path) -> dict[str, Any]:
         join(Stop())
         return train(run, project, stop=Stop(), may_write=lambda: None, device=CPU, processes=Sharded(Place.here()))
 
-    assert Together(said).start(2, body).wait(limit_s=300).results() == ["done", "done"]
+    assert Together(said).start(2, body).wait(limit_s=600).results() == ["done", "done"]
     return read_json(Places(project, run).result / "result.json") or {}
 
 
