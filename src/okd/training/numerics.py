@@ -27,7 +27,7 @@ class Numerics:
     channels_last: bool = False
     autocast: torch.dtype | None = None  # of the students' layers; weights, losses, teacher and optimizer stay fp32
     captured: bool = False  # on a GPU: the whole step as one CUDA graph, students on parallel streams
-    compiled: bool = False  # the students' layers by torch.compile
+    compiled: bool = False  # forward, teacher and losses by torch.compile
 
 
 NUMERICS: Mapping[str, Numerics] = {
@@ -82,8 +82,7 @@ class Forward:
     """A group under the numerics of a run: images to outputs in fp32."""
 
     def __init__(self, group: Group, numerics: Numerics, device: torch.device) -> None:
-        self.group = torch.compile(group) if numerics.compiled else group
-        self.dtype, self.device_type = numerics.autocast, device.type
+        self.group, self.dtype, self.device_type = group, numerics.autocast, device.type
 
     def __call__(self, images: Tensor) -> Any:
         with self._autocast():

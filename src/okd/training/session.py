@@ -60,7 +60,9 @@ class Session:
     def __init__(self, run: Run, root: Path, device: torch.device, processes: Alone = ALONE, *, made: "Made | None" = None) -> None:
         """Raises DataError, ValueError. `made` stands in for the run's data set and teacher, as in a bench."""
         named = numerics.NUMERICS[run.numerics.name]
-        self.numerics = replace(named, captured=named.captured and not processes.place.shares_batches)  # others answer in no graph
+        self.numerics = (
+            replace(named, captured=False, compiled=False) if processes.place.shares_batches else named
+        )  # others answer in no graph
         numerics.apply(self.numerics)
         self.run, self.device, self.processes = run, device, processes
         self.method: Method = method(run.method.name, run.method.options, epochs=run.recipe.epochs)
@@ -73,6 +75,7 @@ class Session:
         self.data = processes.data(self.data)
         processes.prepare(self.group, self.teacher, run)
         self.forward = numerics.prepare(self.group, run, self.numerics, device)
+        self.objective = torch.compile(self._objective) if self.numerics.compiled else self._objective
         self.optimizer = optimizer_for(self.group, self.teacher, run, FusedSGD if named.captured else SGD, processes.students(run))
         self.captured = Captured(self._compute) if self.numerics.captured and device.type == "cuda" else None
         self.rate: Schedule = learning_rate(run.recipe.lr, epochs=run.recipe.epochs, warm_up=run.recipe.warm_up)
@@ -135,13 +138,17 @@ class Session:
     def _compute(self, batch: Batch) -> None:
         """All of a step that happens on the device."""
         with self.processes.randomness():
-            outputs = self.forward(batch.images)
-            terms = losses(batch, outputs, self.teacher, self.weights)
+            terms, logits = self.objective(batch)
         self.optimizer.zero_grad()
         terms = self.processes.backward(terms, self.optimizer.parameters(), len(batch.labels))
         self.alarm.watch(terms)
         self.optimizer.step()
-        self.totals.add(terms, outputs.logits, batch.labels)
+        self.totals.add(terms, logits, batch.labels)
+
+    def _objective(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The loss's terms, to be minimised in the last, and the students' logits (M, B, K)."""
+        outputs = self.forward(batch.images)
+        return losses(batch, outputs, self.teacher, self.weights), outputs.logits
 
     def end_epoch(self, test_correct: dict[str, int], test_images: int) -> None:
         """Write the history's row, keep a snapshot where the method wants one, and move to the next epoch."""
