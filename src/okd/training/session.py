@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from okd.data.batch import Batch
@@ -15,17 +14,14 @@ from okd.distillation.groups import Group
 from okd.distillation.methods import Method, method
 from okd.distillation.schedules import Schedule, cycle_length, learning_rate
 from okd.distillation.teachers.teacher import Setting, Teacher
-from okd.networks import build
 from okd.networks.network import Network
 from okd.plan.run import Run
-from okd.plan.store import Places, read_json
 from okd.training import numerics
 from okd.training.capture import Captured
+from okd.training.networks import pretrained, students_of
 from okd.training.optimizer import SGD, FusedSGD, optimizer_for
 from okd.training.processes import ALONE, Alone
 from okd.training.step import Alarm, Totals, Weights, losses
-
-STUDENT_SEEDS = 1_000_003  # student m of a run with seed s is initialised from s + m * this: no two runs share one by chance
 
 
 @dataclass
@@ -218,38 +214,3 @@ class Session:
         torch.set_rng_state(state["random"][0])
         if self.device.type == "cuda" and len(state["random"]) > 1:
             torch.cuda.set_rng_state(state["random"][1], self.device)
-
-
-def students_of(run: Run, chosen: range) -> list[Network]:
-    """The students' networks, each initialised from the run's seed and its own number; of separate networks only the chosen ones."""
-    names = [network.name for network in run.networks]
-    if run.method.group == "branches":
-        names *= int(run.method.options["students"])
-    return [
-        build(
-            name,
-            run.classes,
-            seed=run.seed + m * STUDENT_SEEDS,
-            initialisation=run.recipe.initialisation,
-            dropout=run.recipe.dropout,
-        )
-        for m, name in enumerate(names)
-        if run.method.group == "branches" or m in chosen
-    ]
-
-
-def pretrained(run: Run, root: Path) -> Network | None:
-    """The network that teaches this run: student 0 of its teacher's result. Raises ValueError where that is not there."""
-    if run.teacher is None or run.teacher_key is None:
-        return None
-    from okd.plan.store import Index
-
-    teacher = Index(root).run(run.teacher)
-    folder = Places(root, teacher).result
-    record = read_json(folder / "result.json")
-    if teacher.key != run.teacher_key or record is None:
-        raise ValueError(f"its teacher {run.teacher} ({run.teacher_key}) has not been trained; run `okd train {run.teacher}` first")
-    network = build(teacher.networks[0].name, teacher.classes, seed=0, dropout=teacher.recipe.dropout)
-    weights: dict[str, Tensor] = load_file(folder / "weights.safetensors")
-    network.load_state_dict({name.removeprefix("student_0."): tensor for name, tensor in weights.items() if name.startswith("student_0.")})
-    return network
