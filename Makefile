@@ -2,12 +2,13 @@
 
 PYTHON ?= python3
 CORES ?= all
+PAPER ?= one okddip kdcl md
 SHELL := /bin/bash
 BIN := $(CURDIR)/.venv/bin
 export PATH := $(BIN):$(PATH)
 export PYTHONDONTWRITEBYTECODE = 1
 
-.PHONY: setup demo reproduce test test-all science lint format lock clean evidence
+.PHONY: setup demo reproduce test test-all bench science lint format lock clean evidence
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -45,6 +46,9 @@ test: setup  ## the tests: at most ten minutes on two cores
 
 test-all: setup  ## the long proofs too
 	@OMP_NUM_THREADS=1 pytest -n 2
+
+bench: setup  ## what a step of each method costs here, against an ordinary loop in the same run
+	@OMP_NUM_THREADS=1 okd bench
 
 science: setup  ## what each method gains over the baseline on the digits, five seeds: minutes on a CPU
 	@OMP_NUM_THREADS=1 okd science --seeds 5

@@ -53,7 +53,7 @@ def supply(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return made
 
 
-SETTINGS = DataSettings(accept="verified", folder="../there", mirror=None)
+SETTINGS = DataSettings(accept="verified", folder="../there", mirror=None, root=None)
 
 
 def planned(project: Path) -> Run:

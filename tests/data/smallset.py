@@ -31,10 +31,15 @@ def file(name: str, raw: bytes) -> File:
     return File(name=name, digest=f"sha256:{hashlib.sha256(raw).hexdigest()}", size=len(raw))
 
 
-def settings(accept: str = "verified", folder: Path | None = None, mirror: str | None = None) -> DataSettings:
-    return DataSettings.model_validate(
-        {"accept": accept, "folder": str(folder) if folder else None, "mirror": [mirror] if mirror else None}
-    )
+def settings(
+    accept: str = "verified", folder: Path | None = None, mirror: str | None = None, root: Path | str | None = None
+) -> DataSettings:
+    return DataSettings.model_validate({
+        "accept": accept,
+        "folder": str(folder) if folder else None,
+        "mirror": [mirror] if mirror else None,
+        "root": str(root) if root else None,
+    })  # fmt: skip
 
 
 def put(folder: Path, files: dict[str, bytes]) -> Path:

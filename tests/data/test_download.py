@@ -1,10 +1,13 @@
 """Rows E1 to E4 of the fault table: a bad mirror costs time, never a wrong file."""
 
+import datetime
 import hashlib
+import ipaddress
 import multiprocessing
 import os
 import signal
 import socket
+import ssl
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -166,3 +169,48 @@ def test_what_is_there_is_not_fetched(server: Server, tmp_path: Path) -> None:
     path.write_bytes(bytes(len(BODY)))
     assert get(tmp_path, server.base("good")).read_bytes() == BODY
     assert len(server.asked) == 2
+
+
+@pytest.fixture
+def encrypted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """A server with a certificate of its own for 127.0.0.1, which this process trusts."""
+    certificate = write_certificate(tmp_path / "certificate.pem")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with serving(BODY, tls=context) as running:
+        yield running
+
+
+def test_encrypted_source_never_leads_to_an_unencrypted_one(server: Server, encrypted: Server, tmp_path: Path) -> None:
+    folder, secure = tmp_path / "downloads", encrypted.base("good", scheme="https")
+    assert get(folder, secure).read_bytes() == BODY, "the certificate is right"
+    (folder / FILE.name / FILE.name).unlink()
+    encrypted.elsewhere = f"{server.base('good')}/{FILE.name}"
+    with pytest.raises(DataError, match="leads to an unencrypted address"):
+        get(folder, encrypted.base("redirected", scheme="https"))
+    assert leftovers(folder) <= {"part"}
+
+
+def test_certificate_that_nobody_signed(encrypted: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE")
+    with pytest.raises(DataError, match="no trustworthy encryption"):
+        get(tmp_path / "downloads", encrypted.base("good", scheme="https"))
+    assert encrypted.asked == []
+
+
+def write_certificate(file: Path) -> Path:
+    """Key and self-signed certificate for 127.0.0.1 in one file."""
+    x509 = pytest.importorskip("cryptography.x509")
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.datetime.now(datetime.UTC)
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
+    builder = builder.not_valid_before(now - datetime.timedelta(1)).not_valid_after(now + datetime.timedelta(1))
+    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    signed = builder.add_extension(address, critical=False).sign(key, hashes.SHA256())
+    form, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    file.write_bytes(key.private_bytes(form, serialization.PrivateFormat.PKCS8, plain) + signed.public_bytes(form))
+    return file

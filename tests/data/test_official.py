@@ -9,13 +9,14 @@ import pytest
 
 from okd.data.arrays import Manifest, channel_statistics, manifest_file
 from okd.data.datasets import ORIGINS, fetch, read_arrays
+from okd.data.names import NAMES
 from okd.plan.catalog import catalog
 from okd.plan.settings import DataSettings
 
 
 def unpack(reference: Path, out: Path, name: str) -> DataSettings:
     subprocess.run([sys.executable, str(reference / "data" / "unpack.py"), str(out), name], check=True, stdout=subprocess.DEVNULL)
-    return DataSettings(accept="verified", folder=str(out), mirror=None)
+    return DataSettings(accept="verified", folder=str(out), mirror=None, root=None)
 
 
 def check(name: str, root: Path) -> Manifest:
@@ -38,6 +39,41 @@ def test_cifar100(reference: Path, tmp_path: Path) -> None:
     assert manifest.verified
     assert set(manifest.splits["train"].per_class) == {500}
     assert set(manifest.splits["test"].per_class) == {100}
+    check_names(tmp_path / "raw")
+
+
+SUPERCLASSES = """
+aquatic_mammals beaver dolphin otter seal whale
+fish aquarium_fish flatfish ray shark trout
+flowers orchid poppy rose sunflower tulip
+food_containers bottle bowl can cup plate
+fruit_and_vegetables apple mushroom orange pear sweet_pepper
+household_electrical_devices clock keyboard lamp telephone television
+household_furniture bed chair couch table wardrobe
+insects bee beetle butterfly caterpillar cockroach
+large_carnivores bear leopard lion tiger wolf
+large_man-made_outdoor_things bridge castle house road skyscraper
+large_natural_outdoor_scenes cloud forest mountain plain sea
+large_omnivores_and_herbivores camel cattle chimpanzee elephant kangaroo
+medium_mammals fox porcupine possum raccoon skunk
+non-insect_invertebrates crab lobster snail spider worm
+people baby boy girl man woman
+reptiles crocodile dinosaur lizard snake turtle
+small_mammals hamster mouse rabbit shrew squirrel
+trees maple_tree oak_tree palm_tree pine_tree willow_tree
+vehicles_1 bicycle bus motorcycle pickup_truck train
+vehicles_2 lawn_mower rocket streetcar tank tractor
+"""
+
+
+def check_names(folder: Path) -> None:
+    """The coarse label, which stands beside each fine one in the official file and is used nowhere else, groups the names as published."""
+    records = np.fromfile(folder / "cifar-100-binary" / "test.bin", np.uint8).reshape(-1, 3074)
+    groups = [line.split()[1:] for line in SUPERCLASSES.split("\n") if line]
+    assert len(groups) == 20
+    for coarse, group in enumerate(groups):
+        fine = np.unique(records[records[:, 0] == coarse, 1])
+        assert [NAMES["cifar100"][label] for label in fine] == group
 
 
 def test_mnist(reference: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A web server in a thread that serves one file, well or badly: the first part of the path says how."""
 
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self, body: bytes, name: str) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.body, self.name = body, name
+        self.elsewhere = ""
         self.asked: list[tuple[str, str | None]] = []  # how, and the Range header
 
     def base(self, how: str, scheme: str = "http") -> str:
@@ -94,6 +96,9 @@ class Handler(BaseHTTPRequestHandler):
     def to_file(self, body: bytes, start: int) -> None:
         self.answer(302, Location="file:///etc/passwd")
 
+    def redirected(self, body: bytes, start: int) -> None:
+        self.answer(302, Location=self.server.elsewhere)
+
     def in_circles(self, body: bytes, start: int) -> None:
         self.answer(302, Location=self.path)
 
@@ -120,8 +125,10 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving(body: bytes, name: str = "") -> Iterator[Server]:
+def serving(body: bytes, name: str = "", tls: ssl.SSLContext | None = None) -> Iterator[Server]:
     with Server(body, name) as server:
+        if tls:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         thread.start()
         try:

@@ -100,3 +100,34 @@ def test_evidence_needs_a_finished_run(project: Path) -> None:
     with pytest.raises(ValueError, match="no run is called 'nobody'"):
         evidence(["nobody"])
     assert list((project / "reports" / "evidence").glob("*.json")) == []
+
+
+def test_evidence_under_other_numerics_is_shown_and_never_judged(recorded: Path) -> None:
+    judged = cells(recorded)["Baseline"]
+    shutil.rmtree(recorded / "results")
+    file = recorded / "params.yaml"
+    file.write_text(file.read_text().replace("numerics: exact", "numerics: fast"))
+    cell = cells(recorded)["Baseline"]
+    assert judged.ours == cell.ours
+    assert (cell.state, cell.verdict) == ("other numerics", None)
+    assert cell.detail == "1 of 1 runs computed as exact, planned as fast: never judged"
+    assert [run.key for run in cell.runs] == [run.key for run in judged.runs], "the key is that of what was computed"
+    taught = cells(recorded)["KD"]
+    assert taught.state == "stale", "its teacher is another network's weights"
+
+
+def test_evidence_of_the_planned_numerics_comes_first(recorded: Path) -> None:
+    shutil.rmtree(recorded / "results")
+    file = recorded / "params.yaml"
+    file.write_text(file.read_text().replace("numerics: exact", "numerics: fast"))
+    exact = cells(recorded)["Baseline"].ours
+    run = next(run for name, run in plan(recorded).items() if "resnet8-baseline" in name)
+    publish(recorded, run, wrong=9)
+    kept = next((recorded / "reports" / "evidence").glob(f"{run.id}.*.json")).read_text()
+    evidence([run.id])
+    (recorded / "reports" / "evidence" / f"{run.id}.{json.loads(kept)['key']}.json").write_text(kept)
+    shutil.rmtree(recorded / "results")
+    ours = cells(recorded)["Baseline"].ours
+    assert ours is not None
+    assert ours != exact
+    assert ours.mean == pytest.approx(100 * 9 / 360)

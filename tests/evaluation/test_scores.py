@@ -5,6 +5,9 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from scipy import special, stats
+from scipy.spatial.distance import euclidean
+from sklearn.calibration import calibration_curve
 from sklearn.metrics import accuracy_score, top_k_accuracy_score
 
 from okd.evaluation.scores import Predictions, collapsed, statistic
@@ -70,6 +73,44 @@ def test_joined_runs_are_one_ensemble() -> None:
     one, two = predictions(2, ("student_0",)), predictions(3, ("student_0",))
     mean = (one.logits("student_0") + two.logits("student_0")) / 2
     assert of("ensemble", one, two) == pytest.approx(100 * float((mean.argmax(axis=1) != one.labels).mean()))
+
+
+def probabilities_of(one: Predictions) -> list[np.ndarray]:
+    return [special.softmax(one.logits(f"student_{m}"), axis=1) for m in range(3)]
+
+
+@pytest.mark.parametrize("top", [1, 5])
+def test_ensembles_equal_scipys_and_scikit_learns(top: int) -> None:
+    means = {
+        "logits": np.mean([GROUP.logits(f"student_{m}") for m in range(3)], axis=0),
+        "probabilities": np.mean(probabilities_of(GROUP), axis=0),
+    }
+    for mix, mean in means.items():
+        assert of("ensemble", mix=mix, top=top) == pytest.approx(100 * (1 - float(top_k_accuracy_score(GROUP.labels, mean, k=top)))), mix
+
+
+def test_how_far_members_are_apart_equals_scipys() -> None:
+    pairs = list(combinations(probabilities_of(GROUP), 2))
+    distances = [euclidean(a, b) for one, two in pairs for a, b in zip(one, two, strict=True)]
+    assert of("disagreement") == pytest.approx(np.mean(distances))
+    correlations = np.array([stats.pearsonr(one.ravel(), two.ravel())[0] for one, two in pairs], dtype=float)
+    assert of("correlation") == pytest.approx(correlations.mean())
+
+
+def test_the_variance_of_logits_equals_scipys() -> None:
+    described = [stats.describe(GROUP.logits(f"student_{m}").ravel(), ddof=0) for m in range(3)]
+    assert of("logit_variance") == pytest.approx(np.mean([one.variance for one in described]))
+    assert (of("logit_min"), of("logit_max")) == (min(one.minmax[0] for one in described), max(one.minmax[1] for one in described))
+
+
+def test_the_calibration_error_equals_scikit_learns() -> None:
+    errors = list[float]()
+    for probabilities in probabilities_of(GROUP):
+        confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == GROUP.labels
+        accurate, sure = calibration_curve(right, confidence, n_bins=15, strategy="uniform")
+        counts = np.histogram(confidence, bins=15, range=(0, 1))[0]
+        errors.append(100 * float(np.average(np.abs(accurate - sure), weights=counts[counts > 0])))
+    assert of("calibration") == pytest.approx(np.mean(errors))
 
 
 def softmax(row: np.ndarray) -> np.ndarray:

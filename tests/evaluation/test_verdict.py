@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_1samp
 
-from okd.evaluation.verdict import Spread, fit_prior, interval, judge, spread_of, word_of
+from okd.evaluation.verdict import Prior, Spread, fit_prior, interval, judge, spread_of, word_of
 
 
 def simulate_matches(n: int, *, true: float, margin: float = 0.5, sd: float = 0.2, draws: int = 20_000) -> float:
@@ -93,11 +93,21 @@ def test_the_prior_recovers_what_made_the_variances() -> None:
     assert prior.variance == pytest.approx(0.09, rel=0.05)
 
 
-def test_equal_variances_are_pooled_and_few_are_left_alone() -> None:
-    prior = fit_prior([0.04] * 20, 2)
-    assert prior is not None
-    assert (prior.degrees, prior.variance) == (np.inf, pytest.approx(0.04))
+def test_equal_variances_count_as_alike_as_their_number_can_show() -> None:
+    priors = [fit_prior([0.04] * cells, 2) for cells in (8, 30, 1000)]
+    degrees = [prior.degrees for prior in priors if prior]
+    assert degrees == sorted(degrees)
+    assert 4 < degrees[0] < 8
+    assert degrees[2] > 30
     assert fit_prior([0.04] * 7, 2) is None
+
+
+def test_a_shrunk_variance_is_known_no_better_than_its_table() -> None:
+    prior = Prior(degrees=50.0, variance=0.04, pooled=16.0)
+    variance, degrees = prior.moderate(0.09, 2)
+    assert variance == pytest.approx((50 * 0.04 + 2 * 0.09) / 52)
+    assert 16 < degrees < 32 < 52
+    assert Prior(degrees=0.1, variance=0.04, pooled=16.0).moderate(0.09, 2)[1] == 2  # nor worse than by itself
 
 
 @pytest.mark.parametrize(
@@ -131,7 +141,8 @@ def test_one_printed_number_is_one_draw() -> None:
     ours = Spread(variance=0.01, degrees=20, n=3)
     verdict = judge(25.7, ours, 25.63, None, margin=0.5, decimals=2, lower_is_better=True)
     assert verdict.word == "matches"
-    assert verdict.high - verdict.low == pytest.approx(2 * 1.7 * (0.01 * (1 + 1 / 3)) ** 0.5, rel=0.03)
+    half = 1.7247 * (0.01 * (1 + 1 / 3)) ** 0.5  # t with the 20 degrees of the one variance in it, from a printed table
+    assert verdict.high - verdict.low == pytest.approx(2 * half, rel=1e-3)
 
 
 def test_a_verdict_that_hangs_on_the_papers_n_says_so() -> None:

@@ -1,18 +1,14 @@
 """What only a GPU can show: one graph a step, no wait in it, the same numbers, the same bits after a resume."""
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "training"))
-from sessions import CASES, losses, run_of, session_of
-
 from okd.training import checkpoint, numerics
 from okd.training.numerics import NUMERICS
 from okd.training.session import Session
+from sessions import CASES, losses, run_of, session_of
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")]
 CPU, EPOCHS = torch.device("cpu"), 4

@@ -34,6 +34,10 @@ def claims(plan: Plan) -> dict[str, ClaimRecord]:
 def test_forty_claims_and_five_more(plan: Plan) -> None:
     by_paper = {name: len(paper.claims) for name, paper in plan.papers.items()}
     assert by_paper.items() >= {"kdcl": 10, "md": 15, "okddip": 9, "one": 11}.items()
+    extras = {"one-gain-capacity", "one-soft-label", "okddip-net-vs-branch", "md-logit-scale", "md-mixture-bound"}
+    assert len(extras) == 5
+    assert len(PARTLY - extras) == 4
+    assert extras <= {claim.id for paper in plan.papers.values() for claim in paper.claims}
 
 
 def test_the_papers_own_numbers_satisfy_all_but_these(claims: dict[str, ClaimRecord]) -> None:

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from okd.plan.paper import PaperFile, read_papers
+from okd.plan.published import Published
 
 ROOT = Path(__file__).parents[2]
 CHECKSUMS = Path(__file__).with_name("published.sha256.json")
@@ -158,3 +159,15 @@ def test_published_values_are_the_checked_transcription(paper: str, papers: dict
 def checksum(values: dict[Place, str | None]) -> str:
     """SHA-256 of a table's published strings with their places, one a line, in order."""
     return hashlib.sha256("".join(f"{row}\t{column}\t{value}\n" for (row, column), value in values.items()).encode()).hexdigest()
+
+
+def test_how_many_values_the_papers_print(papers: dict[str, PaperFile]) -> None:
+    """22 tables of 447 cells, 430 of them with a value and 17 blank or NaN, and 13 values in the running text."""
+    tables = {table: values for name in PLACES for table, values in published(papers[name]).items()}
+    in_text = {table: values for table, values in tables.items() if "-text-" in table}
+    printed_cells = [value for table, values in tables.items() if table not in in_text for value in values.values()]
+    blank = [value for value in printed_cells if value is None or Published.parse(value).value is None]
+    assert (len(tables) - len(in_text), len(printed_cells), len(printed_cells) - len(blank), len(blank)) == (22, 447, 430, 17)
+    assert sorted(set(map(str, blank))) == ["-", "N/A", "NaN"]
+    values_in_text = [value for values in in_text.values() for value in values.values()]
+    assert (len(in_text), len(values_in_text), sum(Published.parse(str(value)).value is None for value in values_in_text)) == (3, 13, 0)

@@ -98,7 +98,7 @@ KEYS = [
         "unknown key",
         SMALL,
         ("seeds: 1", "colour: red\nseeds: 1"),
-        f"{AT}colour: unknown key (known: title, source, recipe, methods, seeds, assumptions, deviations, claims, tables)",
+        f"{AT}colour: unknown key (known: title, source, recipe, methods, seeds, assumptions, deviations, claims, third_party, tables)",
     ),
     bad(
         "typo in a key",
@@ -139,6 +139,8 @@ TYPES = [
     recipe("a list for a number", "momentum: 0.9", "momentum: [0.9]", "momentum: [0.9] is not a number"),
     recipe("a date", "weight_decay: 5.0e-4", "weight_decay: 2020-01-01", f"weight_decay: '2020-01-01' {TRAP}"),
     recipe("null for a number", "momentum: 0.9", "momentum: null", "momentum: null is not a number"),
+    bad("a number for a folder", DIALS, ("root: null", "root: 3"), f"{AT}data.root: 3 is not text"),
+    bad("no folder", DIALS, ("root: null", 'root: ""'), f"{AT}data.root: '' must have at least 1 characters"),
 ]
 NUMBERS = [
     recipe("rate 0", "[0.1, 1]", "[0, 1]", "lr.multistep: initial rate 0 is not above 0 and at most 10"),

@@ -7,8 +7,8 @@ import pytest
 
 from conftest import TINY, make_project
 from okd.plan.cells import merge, slug
-from okd.plan.paper import Published
 from okd.plan.planner import Plan, make_plan
+from okd.plan.published import Published
 from okd.plan.settings import open_project, save_choice
 from okd.plan.source import Faults
 from okd.plan.store import Index, write_plan

@@ -1,5 +1,6 @@
 """Reports made by hand: every state, every figure, every string nasty where that is wanted, and as many runs as the papers have."""
 
+from okd.evaluation.datasets import DatasetRecord, Datasets, SheetRecord, SplitRecord
 from okd.evaluation.records import (
     CellRecord,
     Citation,
@@ -18,6 +19,7 @@ from okd.evaluation.records import (
     SoftLabels,
     Summary,
     TableRecord,
+    ThirdPartyRecord,
     VerdictRecord,
 )
 from okd.evaluation.same_experiment import SameExperiment, SharedCell
@@ -25,16 +27,32 @@ from okd.report.contents import Contents
 from okd.report.states import JUDGED, OUTCOMES, STATES
 
 NASTY = '<script>alert(1)</script>"><img src=x onerror=alert(1)>{{7*7}}</style></svg>javascript:alert(1)'
-WITH_NUMBER = ("measured", "reduced", "diverged", "counted", "too few seeds", "data not verified")
+WITH_NUMBER = ("measured", "reduced", "diverged", "counted", "other numerics", "too few seeds", "data not verified")
 
 # as long as a real one
 CONFIGURATION = {f"option {index}": "mean [0.5071, 0.4865, 0.4409]"[: 8 + index] for index in range(22)} | {"method": "okddip (revision 3)"}
 
 
+def others(text: str = "") -> ThirdPartyRecord:
+    return ThirdPartyRecord(
+        source="somebody/a-repository, issue 1" + text,
+        what="Run again" + text,
+        trust="high" + text,
+        printed="74.0 +- 0.3",
+        unit="accuracy",
+        value=26.0,
+        spread=0.3,
+        decimals=1,
+        note=text,
+    )
+
+
 def cell(state: str, column: str, text: str = "", *, table: str = "t", row: str = "row", runs: int = 1, value: float = 25.5) -> CellRecord:
     values = [value + 0.25 * (2 * index - runs + 1) for index in range(runs)]
     measured = Measured(mean=value, spread=0.25, values=values) if state in (*WITH_NUMBER, *JUDGED) else None
-    verdict = VerdictRecord(difference=value - 25.63, low=value - 26.0, high=value - 25.2, margin=0.5, fragile=state == "undecided")
+    open_ = state == "undecided"
+    ends = {"low": value - 26.0, "high": value - 25.2}
+    verdict = VerdictRecord(difference=value - 25.63, **ends, margin=0.5, fragile=open_, seeds_needed=9 if open_ else None)
     return CellRecord(
         address=f"{table}/{row}/{column}",
         row=row,
@@ -54,10 +72,12 @@ def cell(state: str, column: str, text: str = "", *, table: str = "t", row: str 
         if state == "paper blank"
         else [run(f"okddip-cifar100-4xresnet32-{table}-{row}-{column}-s{seed}", text, seed) for seed in range(runs)],
         verdict=verdict if state in JUDGED else None,
+        margin=0.5 if state in (*JUDGED, "too few seeds") else None,
         seeds=list(range(runs)) if measured else [],
         configuration=Configuration(
             resolved=CONFIGURATION | {"note": text}, unlike_paper=[text] if text else [], own_recipe=[text] if text else []
         ),
+        third_party=[] if state == "paper blank" else [others(text)],
     )
 
 
@@ -72,6 +92,7 @@ def run(name: str, text: str, seed: int) -> RunRecord:
         epochs=300,
         seconds=4321.5,
         device=text or "torch 2, CUDA, H200",
+        peak_memory=3 * 2**30 if seed == 0 else None,
         weights_sha256="ab" * 32,
         data_sha256={"train": "cd" * 32, "test": "ef" * 32},
         from_evidence=seed == 2,
@@ -125,7 +146,37 @@ def contents(tables: list[TableRecord], figures: dict[str, FigureData] | None = 
         margins={"cifar100": 0.5},
     )
     findings, same = Findings(claims=[claim(outcome, text) for outcome in OUTCOMES], ranks=[rank(text)]), shared(text)
-    return Contents(summary=summary, tables=tables, figure_data=figures or {}, findings=findings, same=same)
+    datasets = Datasets(datasets=[dataset("own", text), dataset("cifar100", text, verified=False)], absent=[text])
+    sheets = {"own": b"a picture"}
+    return Contents(
+        summary=summary, tables=tables, figure_data=figures or {}, findings=findings, same=same, datasets=datasets, sheets=sheets
+    )
+
+
+def dataset(name: str, text: str, *, verified: bool = True) -> DatasetRecord:
+    return DatasetRecord(
+        name=name,
+        title=f"Images {text}",
+        revision=1,
+        verified=verified,
+        source=text,
+        licence=text,
+        shape=[3, 32, 32],
+        classes=["ant", f"bee {text}"],
+        splits=[
+            SplitRecord(name=split, count=50_000, per_class=[20_000, 30_000], sha256="ab" * 32, known=text) for split in ("train", "test")
+        ],
+        mean=[0.5] * 3,
+        std=[0.25] * 3,
+        border=0,
+        inner_mean=[0.50714] * 3,
+        inner_std=[0.25] * 3,
+        published_mean=[0.5071] * 3,
+        published_std=[0.25] * 3,
+        shown=verified,
+        state="the official data" if verified else "NOT known to be the official data",
+        sheet=SheetRecord(file=f"dataset-{name}.jpg", words=f"All of them {text}") if verified else None,
+    )
 
 
 def claim(outcome: str, text: str) -> ClaimRecord:

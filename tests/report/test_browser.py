@@ -96,6 +96,16 @@ def test_a_command_can_be_copied_and_a_figure_saved(browser: Browser, pages: dic
     assert len(browser.driver.find_elements("css selector", "figure.drawn > button")) == 7
 
 
+def test_runs_can_be_filtered(browser: Browser, pages: dict[str, Path]) -> None:
+    browser.open(pages["paper"])
+    browser.run("document.querySelector('#runs').parentElement.querySelector('details').open = true")
+    box = browser.driver.find_element("css selector", "input[type=search]")
+    lines = browser.driver.find_elements("css selector", "ul.filtered > li")
+    assert all(line.is_displayed() for line in lines)
+    box.send_keys("c3 done")
+    assert [line.text.split()[0] for line in lines if line.is_displayed()] == ["okddip-cifar100-4xresnet32-t-row-c3"]
+
+
 def test_print_shows_tables_and_ribbon_and_no_controls(browser: Browser, pages: dict[str, Path]) -> None:
     browser.open(pages["demo"])
     browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})

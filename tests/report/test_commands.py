@@ -1,5 +1,7 @@
 """`okd tables` and `okd report` where they write, and what they leave alone."""
 
+import csv
+import re
 import signal
 import subprocess
 import sys
@@ -23,11 +25,27 @@ def test_a_page_of_evidence_alone_needs_neither_results_nor_its_data(project: Pa
     tables(scale="paper", out=project / "scratch" / "paper", evidence_only=True)
     report(data=project / "scratch" / "paper", out=out)
     page = out.read_text()
-    assert "from evidence" in page
-    assert "rendered from evidence alone" in page
+    assert "rendered from committed evidence alone" in page
     assert 'href="data/' not in page
     assert 'class="ribbon"' not in page
     assert not (project / "reports" / "data").exists()
+
+
+def test_a_short_run_fills_a_blank_of_the_evidence_page_and_is_never_judged(project: Path) -> None:
+    params = project / "params.yaml"
+    for scale in ("paper", "short"):
+        params.write_text(re.sub("scale: .*", f"scale: {scale}", params.read_text(), count=1))
+        runs = plan(project)
+        chosen = [name for name in runs if "okddip" in name or (scale == "paper" and "resnet8-baseline" in name)]
+        for name in chosen:
+            publish(project, runs[name], wrong=36 if scale == "short" else 20)
+        evidence(chosen[:1] if scale == "paper" else chosen)
+    tables(scale="paper", out=project / "scratch" / "paper", evidence_only=True)
+    with (project / "scratch" / "paper" / "tiny-t1.csv").open(newline="") as stream:
+        states = {line["column"]: (line["state"], line["ours"], line["difference"]) for line in csv.DictReader(stream)}
+    assert states["OKDDip"] == ("reduced", "10.0", "")
+    assert states["Baseline"][0] == "too few seeds"
+    assert {states[name][0] for name in ("Teacher", "ONE", "KD")} == {"not run"}
 
 
 def test_a_page_links_the_data_that_lie_beside_it(project: Path) -> None:

@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 from samples import NASTY, every_state
 
-from okd.report.downloads import downloads, tex
+from conftest import ROOT
+from okd.evaluation.tables import Evaluation
+from okd.plan.planner import make_plan
+from okd.plan.settings import open_project
+from okd.report.downloads import downloads, latex, tex
 
 
 def texts(text: str = "", scale: str = "paper") -> dict[str, str]:
@@ -47,11 +51,33 @@ def test_bibtex_has_the_paper_and_us() -> None:
     assert "year = {2018}" in made
 
 
-def test_latex_compiles(tmp_path: Path) -> None:
+PREAMBLE = "\\documentclass{article}\\usepackage[utf8]{inputenc}\\usepackage{booktabs}\\begin{document}\n"
+
+
+def compile_latex(folder: Path, *bodies: str) -> str:
+    """The compiler's words, after it has made a PDF of documents that load what the first line of a download asks for."""
     program = next((name for name in ("pdflatex", "lualatex", "tectonic") if shutil.which(name)), None)
     if program is None:
         pytest.skip("no TeX here: the LaTeX downloads are not compiled")
-    document = "\\documentclass{article}\\usepackage[utf8]{inputenc}\\usepackage{booktabs}\\begin{document}"
-    (tmp_path / "t.tex").write_text(document + texts(NASTY)["tex"] + "\\end{document}")
+    (folder / "t.tex").write_text(PREAMBLE + "\n\\clearpage\n".join(bodies) + "\\end{document}\n")
     options = [] if program == "tectonic" else ["-interaction=nonstopmode", "-halt-on-error"]
-    subprocess.run([program, *options, "t.tex"], cwd=tmp_path, check=True, capture_output=True)
+    done = subprocess.run([program, *options, "t.tex"], cwd=folder, capture_output=True, text=True, errors="replace")
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert (folder / "t.pdf").stat().st_size > 1000
+    return done.stdout
+
+
+def test_latex_compiles(tmp_path: Path) -> None:
+    compile_latex(tmp_path, texts(NASTY)["tex"])
+
+
+def test_every_table_of_the_papers_compiles(tmp_path: Path) -> None:
+    made = make_plan(open_project(ROOT), scale="paper")
+    tables = Evaluation(ROOT, made, reproduce=[], evidence_only=True).tables()
+    assert len(tables) >= 35
+    compile_latex(tmp_path, *(latex(table, "paper") for table in tables))
+
+
+def test_the_compiler_would_say_what_is_wrong(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match=r"Misplaced alignment tab|Undefined control sequence"):
+        compile_latex(tmp_path, "a & b \\splendid")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from ruamel.yaml import YAML
 from safetensors.torch import load_file, save_file
 
 from conftest import plan
@@ -51,6 +52,17 @@ def test_the_card_has_our_numbers_and_the_papers(project: Path, run: Run) -> Non
     config = json.loads((folder / "config.json").read_text())
     assert (config["architecture"], config["num_classes"], config["row"], config["key"]) == ("resnet8", 10, "student_0", run.key)
     assert set(load_file(folder / "model.safetensors")) == set(build("resnet8", 10, seed=0).state_dict())
+
+
+def test_the_cards_head_is_yaml_as_hugging_face_reads_it(project: Path, run: Run) -> None:
+    export(run.id)
+    _, head, _ = (project / "export" / run.id / "README.md").read_text().split("---\n", 2)
+    card = YAML(typ="safe").load(head)
+    (entry,) = card["model-index"]
+    (result,) = entry["results"]
+    assert (entry["name"], result["task"]["type"], result["dataset"]["name"]) == (run.id, "image-classification", "digits")
+    assert result["metrics"] == [{"type": "accuracy", "value": 90.0, "name": "top-1 accuracy at the last epoch (percent)"}]
+    assert card["tags"] == ["knowledge-distillation", "one"]
 
 
 def test_what_is_not_there_is_not_exported(project: Path, run: Run) -> None:

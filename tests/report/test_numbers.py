@@ -21,6 +21,7 @@ from okd.report.render import read_data, render_contents
 
 CELL = re.compile(r'<a id="at-[^"]*" href="#cell-([^"]*)">(.*?)</a>', re.DOTALL)
 VALUE = re.compile(r'class="value">([^<]*)<')
+GAP = re.compile(r'class="gap">([^<]*)<')
 PUBLISHED = re.compile(r'class="published">([^<]*)<')
 
 
@@ -53,11 +54,13 @@ def test_the_page_shows_what_the_csv_says(project: Path) -> None:
     shown = {address.replace("--", "/"): text for address, text in CELL.findall(page)}
     assert set(shown) == {line["address"] for line in lines if line["state"] != "paper blank"}
     for line in lines:
-        decimals = len(line["printed"].split()[0].strip("*").partition(".")[2]) if line["published"] else 0 if line["printed"] else 2
+        decimals = len(line["printed"].split()[0].strip("*").partition(".")[2]) if line["published"] else 2
         mean, spread = (f"{float(line[name]):.{decimals}f}" for name in ("ours", "spread"))
         text = shown[line["address"]]
         (value,) = VALUE.findall(text)
         assert value == f"{mean} ± {spread}"
+        gap = f"{float(line['difference']):+.{max(decimals, 2)}f}".replace("-", "\N{MINUS SIGN}") if line["difference"] else ""
+        assert GAP.findall(text) == ([gap] if gap else [])
         assert html.unescape(PUBLISHED.findall(text)[0]) == (line["printed"].replace("+-", "±") or "no printed value")
 
 

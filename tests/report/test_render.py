@@ -1,19 +1,26 @@
 """The page: every state, nothing unescaped, nothing from outside."""
 
 import hashlib
+import os
 import re
+import subprocess
+import sys
 import time
 from base64 import b64encode
+from dataclasses import replace
 from html.parser import HTMLParser
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
-from samples import NASTY, as_large_as_the_papers, every_state
+from samples import NASTY, as_large_as_the_papers, cell, contents, every_state, table
 
 from okd.report.costpoints import CostPoint, frontier
+from okd.report.figures import heat_squares
 from okd.report.phrases import look, sentence
 from okd.report.render import render_contents
-from okd.report.states import JUDGED, STATES
+from okd.report.states import JUDGED, STATES, TONES
+from okd.report.strip import strip
 
 
 def page(text: str = "", scale: str = "demo") -> str:
@@ -59,6 +66,8 @@ def test_every_state_has_its_word_its_mark_and_its_look() -> None:
     style = files("okd.report").joinpath("templates/style.css.j2").read_text()
     looks = dict(re.findall(r"^\.(s-[a-z-]+) \{ (.*) \}$", style, re.MULTILINE))
     assert set(looks) == {look(state) for state in STATES}
+    for theme in zip(*TONES.values(), strict=True):
+        assert len(set(theme)) == len(STATES) == len(TONES)
     in_grey = [re.sub(r"var\(--[a-z]+\)", "grey", rule) for rule in looks.values()]
     assert len(set(in_grey)) == len(in_grey)
 
@@ -72,8 +81,9 @@ def test_a_reduced_report_wears_its_ribbon() -> None:
 def test_the_page_needs_nothing_from_outside() -> None:
     text = page()
     found = elements(text)
-    assert all(link.startswith(("#", "data/")) for link in found.links)
-    assert not {"link", "iframe", "object", "img"} & set(found.tags)
+    assert all(link.startswith(("#", "data/", "data:image/jpeg;base64,")) for link in found.links)
+    assert sum(link.startswith("data:") for link in found.links) == found.tags.count("img") == 1, "the contact sheet"
+    assert not {"link", "iframe", "object"} & set(found.tags)
     assert not re.search(r"https?://|url\((?!#)", text)
 
 
@@ -93,7 +103,9 @@ def test_every_link_has_its_place_once() -> None:
     assert len(found.ids) == len(set(found.ids))
 
 
-@pytest.mark.parametrize("word", ["25.50 ± 0.25", "okd plan --scale paper t/row/c0 --save", "snakemake --cores", "dvc repro", "ab" * 8])
+@pytest.mark.parametrize(
+    "word", ["25.50 ± 0.25", "okd plan --scale paper t/row/c0 --save", "snakemake --cores", "dvc repro", "ab" * 8, "peak memory 3.00 GiB"]
+)
 def test_a_cell_shows_its_number_its_commands_and_its_weights(word: str) -> None:
     assert word in page()
 
@@ -102,6 +114,32 @@ def test_every_verdict_is_a_sentence_with_its_interval_and_its_margin() -> None:
     cells = [one for one in every_state().cells if one.state in JUDGED]
     assert all("90 % interval" in sentence(one) and "±0.5" in sentence(one) for one in cells)
     assert all("interval" not in sentence(one) or one.verdict for one in every_state().cells if one.state not in JUDGED)
+
+
+def test_a_number_without_enough_seeds_shows_how_far_off_it_is_and_judges_nothing() -> None:
+    (one,) = (cell for cell in every_state(scale="paper").cells if cell.state == "too few seeds")
+    assert "\N{MINUS SIGN}0.13 points of error so far, less than the margin of ±0.5" in sentence(one)
+    assert "no verdict" in sentence(one)
+    drawn = strip(one)
+    assert drawn is not None
+    assert drawn.margin is not None
+    assert drawn.interval is None
+
+
+def test_an_undecided_cell_says_how_many_seeds_would_decide() -> None:
+    (one,) = (cell for cell in every_state().cells if cell.state == "undecided")
+    assert "about 9 would" in sentence(one)
+
+
+def test_a_claim_without_training_is_no_reproduction() -> None:
+    contents = every_state(scale="paper")
+    assert contents.findings is not None
+    free = [one.model_copy(update={"cells": [], "id": f"free-{one.id}"}) for one in contents.findings.claims]
+    both = replace(contents, findings=contents.findings.model_copy(update={"claims": [*contents.findings.claims, *free]}))
+    assert (len(both.trained), len(both.untrained)) == (6, 6)
+    assert both.heading == "1 of 6 claims reproduced"
+    only = replace(contents, findings=contents.findings.model_copy(update={"claims": free}))
+    assert "claims reproduced" not in only.heading
 
 
 def test_every_figure_has_a_title_a_description_and_its_data() -> None:
@@ -128,6 +166,45 @@ def test_two_thousand_runs_stay_small() -> None:
     assert len(page.encode()) <= 3_000_000
 
 
+@pytest.mark.slow
+def test_two_thousand_runs_fit_in_memory_and_give_the_same_bytes_in_any_process() -> None:
+    """Two processes that differ in all that must not matter: hash seed, time zone, language, folder."""
+    program = """
+import hashlib, resource
+from samples import as_large_as_the_papers
+from okd.report.render import render_contents
+page = render_contents(as_large_as_the_papers())
+print(hashlib.sha256(page.encode()).hexdigest(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+"""
+    here = Path(__file__).parent
+    path = os.pathsep.join([str(here), str(here.parents[1] / "src")])
+    found = []
+    for seed, zone, language, folder in (("1", "UTC", "C.UTF-8", here), ("2", "Asia/Kathmandu", "C", here.parent)):
+        environment = os.environ | {"PYTHONPATH": path, "PYTHONHASHSEED": seed, "TZ": zone, "LC_ALL": language}
+        done = subprocess.run([sys.executable, "-c", program], cwd=folder, env=environment, capture_output=True, text=True, check=True)
+        found.append(done.stdout.split())
+    assert found[0][0] == found[1][0]
+    assert all(int(memory) < 1e9 for _, memory in found)
+
+
+def test_a_grid_crosses_what_diverged() -> None:
+    cells = [cell("measured", "1", table="g", row="m1"), cell("diverged", "2", table="g", row="m1")]
+    printed = [
+        cells[0].model_copy(update={"printed": "25.63", "published": 25.63}),
+        cells[1].model_copy(update={"printed": "NaN", "published": None, "ours": None}),
+    ]
+    squares = heat_squares(table("g", printed, draw="heatmap"))
+    assert [(one.source, one.column, one.text) for one in squares] == [
+        ("ours", "1", "25.50"),
+        ("published", "1", "25.63"),
+        ("ours", "2", "\N{MULTIPLICATION SIGN}"),
+        ("published", "2", "\N{MULTIPLICATION SIGN}"),
+    ]
+    text = render_contents(contents([table("g", printed, draw="heatmap")]))
+    assert text.count("\N{MULTIPLICATION SIGN}</text>") == 2
+    assert "The paper prints NaN: its run diverged, as ours did." in text
+
+
 def test_the_frontier_is_what_nothing_beats_in_both() -> None:
     points = [
         CostPoint("R", name, "ours", cost, error)
@@ -138,3 +215,15 @@ def test_the_frontier_is_what_nothing_beats_in_both() -> None:
 
 def test_ranks_are_said_under_their_table() -> None:
     assert "2 of 3 pairs that the paper separates" in page()
+
+
+def test_data_sets_are_shown_with_what_is_known_of_them() -> None:
+    text = page("as the user says")
+    (section,) = re.findall(r'<section aria-labelledby="data">.*?</section>', text, re.DOTALL)
+    for words in ("50,000 images", "0.5071 ", 'class="published">published 0.5071', "ant 20000+20000", "bee as the user says 30000+30000"):
+        assert words in section, words
+    assert section.count("(data not verified)") == 1
+    assert section.count("NOT known to be the official data: results on it are never judged") == 1
+    assert 'alt="Contact sheet of Images as the user says. All of them as the user says."' in section
+    assert "Not fetched here: as the user says" in section
+    assert '<a href="#data">' in text

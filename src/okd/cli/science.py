@@ -44,7 +44,7 @@ def register(app: typer.Typer) -> None:
 def science(seeds: Annotated[int, typer.Option(min=2, max=100, help="Runs of each method.")] = 5) -> None:
     """Train every method on the digits in a folder of its own, and print what each gains over the baseline. Minutes on a CPU."""
     stop, project = Stop(), open_project()
-    fetch("digits", project.root)
+    fetch("digits", project.root, project.settings.data)
     with TemporaryDirectory(prefix="okd-science-") as name:
         folder = Path(name)
         plan = _plan(project, folder, seeds)
@@ -81,7 +81,10 @@ def _plan(project: Project, folder: Path, seeds: int) -> Plan:
     for name, content in (("scales", demo), ("science", paper)):  # JSON is YAML
         write_json(folder / "papers" / f"{name}.yaml", content)
     (folder / "data").symlink_to((project.root / "data").resolve())
-    settings = project.settings.model_copy(update={"scale": "demo", "reproduce": ["science"], "seeds": seeds})
+    data = project.settings.data
+    if data.root is not None:  # may be relative to the checkout
+        data = data.model_copy(update={"root": str((project.root / Path(data.root).expanduser()).resolve())})
+    settings = project.settings.model_copy(update={"scale": "demo", "reproduce": ["science"], "seeds": seeds, "data": data})
     (folder / "params.yaml").write_text(json.dumps(settings.model_dump()), encoding="utf-8")
     plan = make_plan(open_project(folder))
     write_plan(folder, plan)

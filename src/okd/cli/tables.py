@@ -1,14 +1,19 @@
 """`okd tables`: evaluate every cell and write reports/data/."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated
 
 import typer
 
+from okd.cli.dataset_records import dataset_records
 from okd.cli.options import Log
+from okd.evaluation.datasets import DATASETS, Datasets
 from okd.evaluation.dvc import CELLS, METRICS, cells_csv, metrics
 from okd.evaluation.findings import findings
 from okd.evaluation.frames import table_csv
+from okd.evaluation.reduced import with_reduced
 from okd.evaluation.same_experiment import same_experiment
 from okd.evaluation.tables import Evaluation
 from okd.plan.planner import make_plan
@@ -40,18 +45,31 @@ def tables(
         project.root,
         plan,
         reproduce=project.settings.reproduce,
-        paper_plan=make_plan(project, scale="paper"),
+        paper_plan=plan if plan.scale == "paper" else make_plan(project, scale="paper"),
         evidence_only=evidence_only,
     )
+    # A short run is better than a blank in a page that is made of evidence alone.
+    reduced = None
+    if evidence_only and plan.scale == "paper":
+        reduced = Evaluation(project.root, make_plan(project, scale="short"), reproduce=[], paper_plan=plan, evidence_only=True)
     folder = out or project.root / "reports" / "data"
-    runs = ", ".join(f"{count} {state}" for state, count in write_tables(folder, evaluation).items())
+    names = (run.dataset.name for run in plan.runs.values())
+    data = dataset_records(project.root, names, None if evidence_only else project.settings.data)
+    runs = ", ".join(f"{count} {state}" for state, count in write_tables(folder, evaluation, *data, reduced=reduced).items())
     typer.echo(f"{folder.name if out else 'reports/data'}: {len(plan.cells)} cells, runs: {runs or 'none'}", err=True)
 
 
-def write_tables(folder: Path, evaluation: Evaluation) -> dict[str, int]:
-    """Write all files, take away those that are no longer wanted; return the chosen runs by state."""
+def write_tables(
+    folder: Path,
+    evaluation: Evaluation,
+    datasets: Datasets | None = None,
+    pictures: Mapping[str, bytes] = MappingProxyType({}),
+    *,
+    reduced: Evaluation | None = None,
+) -> dict[str, int]:
+    """Write all files, take away those that are no longer wanted; return the chosen runs by state. `reduced` fills cells not run."""
     folder.mkdir(parents=True, exist_ok=True)
-    records = evaluation.tables()
+    records = with_reduced(evaluation.tables(), reduced.tables() if reduced else [])
     summary = evaluation.summary(records)
     papers = {paper.name: paper for paper in summary.papers}
     texts = {f"{record.id}.csv": table_csv(record) for record in records}
@@ -64,12 +82,17 @@ def write_tables(folder: Path, evaluation: Evaluation) -> dict[str, int]:
     jsons |= {METRICS: metrics(records)}
     texts |= {CELLS: cells_csv(records)}
     jsons |= {"claims.json": findings(evaluation, records).model_dump()}
-    jsons |= {"same-experiment.json": same_experiment([cell.placed for cell in evaluation.plan.cells]).model_dump()}
+    placed = [cell.placed for cell in evaluation.plan.cells]
+    jsons |= {"same-experiment.json": same_experiment(placed, evaluation.plan.third_party).model_dump()}
+    if datasets:
+        jsons |= {DATASETS: datasets.model_dump()}
+    for name, picture in pictures.items():
+        (folder / name).write_bytes(picture)
     for name, text in texts.items():
         write_atomically(folder / name, lambda stream, text=text: stream.write(text))
     for name, record in jsons.items():
         write_json(folder / name, record)
-    wanted = set(texts) | set(jsons)
+    wanted = set(texts) | set(jsons) | set(pictures)
     for file in folder.iterdir():
         if file.name not in wanted | {MANIFEST}:
             file.unlink()

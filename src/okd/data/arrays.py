@@ -5,12 +5,16 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from okd.plan.settings import write_atomically
+
 SPLITS = ("train", "test")
+FILES = tuple(f"{split}_{part}.npy" for split in SPLITS for part in ("images", "labels"))
+LIST = "arrays.files"  # stands in data/<name>/ for arrays that lie outside the checkout
 CHUNK = 4096  # images
 
 
@@ -51,9 +55,13 @@ class Manifest:
     licence: str
     splits: dict[str, SplitFacts]
     verified: bool = True  # False: not shown to be the official bytes, taken because data.accept allows it
+    names: list[str] = field(default_factory=list)  # of the classes, where a user's folders name them
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self), indent=1) + "\n"
+        record = asdict(self)
+        if not self.names:
+            del record["names"]
+        return json.dumps(record, indent=1, ensure_ascii=False) + "\n"
 
     @staticmethod
     def read(file: Path) -> "Manifest":
@@ -88,26 +96,41 @@ def manifest_file(root: Path, name: str) -> Path:
     return root / "data" / f"{name}.manifest.json"
 
 
+def folder_of(name: str, root: Path, outside: str | None) -> Path:
+    """Where a data set's arrays lie: in data/, or in the folder outside the checkout that data.root names. Raises DataError."""
+    if outside is None:
+        return root / "data" / name
+    where = root / Path(outside).expanduser()
+    if not where.is_dir():
+        raise DataError(f"data.root: {where} is not a folder: make it, or set data.root: null in params.yaml")
+    return where / name
+
+
 def complete(folder: Path) -> bool:
-    return all((folder / f"{split}_{part}.npy").is_file() for split in SPLITS for part in ("images", "labels"))
+    return all((folder / file).is_file() for file in FILES)
 
 
-def load(name: str, root: Path) -> tuple[Manifest, dict[str, Split]]:
-    """The arrays, memory-mapped. Raises DataError where a byte differs from the manifest."""
+def unchecked(folder: Path, split: str) -> Split:
+    """A split as it lies there, memory-mapped. Raises OSError, ValueError or EOFError."""
+    return Split(*(np.load(folder / f"{split}_{part}.npy", mmap_mode="r", allow_pickle=False) for part in ("images", "labels")))
+
+
+def load(name: str, root: Path, folder: Path | None = None) -> tuple[Manifest, dict[str, Split]]:
+    """The arrays of a folder (data/<name>/), memory-mapped. Raises DataError where a byte differs from the manifest."""
     manifest = Manifest.read(manifest_file(root, name))
-    folder = root / "data" / name
+    folder = folder or root / "data" / name
+    place = folder.relative_to(root) if folder.is_relative_to(root) else folder
     splits = {}
     for split in SPLITS:
         try:
-            parts = [np.load(folder / f"{split}_{part}.npy", mmap_mode="r", allow_pickle=False) for part in ("images", "labels")]
+            splits[split] = unchecked(folder, split)
         except FileNotFoundError:
-            raise DataError(f"data/{name}/ has no {split} arrays: run `okd fetch {name}`") from None
+            raise DataError(f"{place}/ has no {split} arrays: run `okd fetch {name}`") from None
         except (ValueError, OSError, EOFError, OverflowError) as error:
-            raise DataError(f"data/{name}/: damaged {split} arrays ({error}); delete the folder and run `okd fetch {name}`") from None
-        splits[split] = Split(*parts)
+            raise DataError(f"{place}/: damaged {split} arrays ({error}); delete the folder and run `okd fetch {name}`") from None
         if not _as_described(splits[split], manifest, manifest.splits[split]):
             raise DataError(
-                f"data/{name}/{split}_images.npy or its labels differ from data/{name}.manifest.json; "
+                f"{place}/{split}_images.npy or its labels differ from data/{name}.manifest.json; "
                 f"delete the folder and run `okd fetch {name}`"
             )
     return manifest, splits
@@ -121,6 +144,25 @@ def _as_described(part: Split, manifest: Manifest, expected: SplitFacts) -> bool
         and part.labels.shape == (expected.count,)
         and part.content_hash() == expected.sha256
     )
+
+
+def require_ours(folder: Path) -> None:
+    """Raises DataError where a folder outside the checkout holds anything that `write` would take away and did not make."""
+    strange = sorted(set(os.listdir(folder)) - set(FILES)) if folder.is_dir() else []  # noqa: PTH208 - names only
+    if strange:
+        raise DataError(f"data.root: {folder} holds other files than arrays of ours, {strange[0]} for one; nothing was written")
+
+
+def write_list(folder: Path, arrays: Path) -> None:
+    """Stand in for arrays that lie elsewhere: one line a file, SHA-256, size and name; arrays that lay here before go."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in FILES:
+        (folder / file).unlink(missing_ok=True)
+    lines = []
+    for file in FILES:
+        with (arrays / file).open("rb") as stream:
+            lines.append(f"{hashlib.file_digest(stream, 'sha256').hexdigest()}  {(arrays / file).stat().st_size}  {file}\n")
+    write_atomically(folder / LIST, lambda stream: stream.writelines(lines))
 
 
 def write(folder: Path, splits: Mapping[str, Split]) -> None:

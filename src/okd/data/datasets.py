@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from okd.data import arrays, images
+from okd.data import arrays, imagenet, images
 from okd.data.arrays import DataError, Manifest, Split, channel_statistics, manifest_file
 from okd.data.cifar import CIFAR10, CIFAR100
 from okd.data.digits import DIGITS
@@ -14,9 +14,9 @@ from okd.data.forms import Form, find
 from okd.data.mnist import BORDER, MNIST
 from okd.data.svhn import SVHN, SVHN_EXTRA
 from okd.plan.catalog import Normalisation, catalog, unknown
-from okd.plan.settings import DataSettings, write_atomically
+from okd.plan.settings import DataSettings, open_project, write_atomically
 
-OFFICIAL = DataSettings(accept="verified", folder=None, mirror=None)
+OFFICIAL = DataSettings(accept="verified", folder=None, mirror=None, root=None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +29,7 @@ class Origin:
     content: Mapping[str, str]  # the official content hash of each split, as far as we have seen the official bytes
     published: Normalisation | None = None  # mean and deviation of the training set's channels, as others give them
     border: int = 0  # pixels that we added on every side
+    shown: bool = True  # a report may show some of its images
 
 
 OWN = Origin(source="a folder of images that the user supplies", licence="the user knows", forms=(), content={})
@@ -88,6 +89,7 @@ ORIGINS: Mapping[str, Origin] = {
         licence="non-commercial research and education only; must be asked for",
         forms=(),
         content={},
+        shown=False,
     ),
 }
 
@@ -102,28 +104,34 @@ def fetch(name: str, root: Path, settings: DataSettings = OFFICIAL, say: Say = l
         raise DataError(unknown("data set", name, known))
     folder, file = root / "data" / name, manifest_file(root, name)
     ready, prepare, check = _STEPS[known[name].layout]
+    arrays_lie = arrays.folder_of(name, root, settings.root if known[name].layout == "arrays" else None)
+    lock = root / "scratch" / f"fetch-{name}.lock" if arrays_lie == folder else arrays_lie.with_name(f".{name}.lock")  # all who share it
     folder.parent.mkdir(exist_ok=True)
-    with one_at_a_time(root / "scratch" / f"fetch-{name}.lock", lambda: say(f"another process is fetching {name}; waiting")):
+    with one_at_a_time(lock, lambda: say(f"another process is fetching {name}; waiting")):
         done = "checked"
-        if not (file.exists() and ready(folder)):
+        if not (file.exists() and ready(arrays_lie)):
             prepare(name, root, settings, say)
             done = "prepared"
         manifest = check(name, root, settings)
         require_accepted(manifest, settings)
+        if arrays_lie != folder:
+            arrays.write_list(folder, arrays_lie)
         write_atomically(folder / "READY", lambda stream: stream.write(hashlib.sha256(file.read_bytes()).hexdigest() + "\n"))
     return f"data/{name}: {done}{'' if manifest.verified else ', but not verified to be the official data'}"
 
 
 def _prepare(name: str, root: Path, settings: DataSettings, say: Say) -> None:
     """Write the arrays, and the manifest where there is none."""
-    file = manifest_file(root, name)
+    file, folder = manifest_file(root, name), arrays.folder_of(name, root, settings.root)
     known = Manifest.read(file) if file.exists() else None
+    if settings.root is not None:
+        arrays.require_ours(folder)
     copy = find(name, ORIGINS[name].forms, root, settings, say)
     splits = copy.read()
     fresh = describe(name, splits, official=copy.official, known=known)
     require_accepted(fresh, settings)
     _require_equal(fresh, known)
-    arrays.write(root / "data" / name, splits)
+    arrays.write(folder, splits)
     if known is None:
         write_atomically(file, lambda stream: stream.write(fresh.to_json()))
 
@@ -132,7 +140,9 @@ def _prepare_images(name: str, root: Path, settings: DataSettings, say: Say) -> 
     """Write the lists of files, and the manifest where there is none."""
     file, entry, origin = manifest_file(root, name), catalog().datasets[name], ORIGINS.get(name, OWN)
     known = Manifest.read(file) if file.exists() else None
-    listings, facts = images.describe(entry, images.supplied_folder(name, root, settings), say)
+    folder = images.supplied_folder(name, root, settings)
+    packed = imagenet.packed(folder)
+    listings, official = imagenet.listings(folder, settings, say) if packed else (images.listings_of(folder, say), True)
     fresh = Manifest(
         name=name,
         revision=entry.revision or 0,
@@ -142,8 +152,11 @@ def _prepare_images(name: str, root: Path, settings: DataSettings, say: Say) -> 
         std=[],
         source=origin.source,
         licence=origin.licence,
-        splits=facts,
+        splits=images.described(entry, folder, listings),
+        verified=official,
+        names=listings["train"].classes,
     )
+    require_accepted(fresh, settings)
     _require_equal(fresh, known)
     images.write(root / "data" / name, listings.items())
     if known is None:
@@ -156,7 +169,7 @@ def _require_equal(fresh: Manifest, known: Manifest | None) -> None:
 
 
 def _check_arrays(name: str, root: Path, settings: DataSettings) -> Manifest:
-    return read_arrays(name, root)[0]
+    return read_arrays(name, root, settings)[0]
 
 
 def _check_images(name: str, root: Path, settings: DataSettings) -> Manifest:
@@ -197,9 +210,14 @@ def _trusted(name: str, known: Manifest | None) -> dict[str, str]:
     return first_use | dict(ORIGINS[name].content)
 
 
-def read_arrays(name: str, root: Path) -> tuple[Manifest, dict[str, Split]]:
-    """The checked arrays, memory-mapped. Raises DataError where a byte differs from the manifest, or the manifest from what we know."""
-    manifest, splits = arrays.load(name, root)
+def read_arrays(name: str, root: Path, settings: DataSettings | None = None) -> tuple[Manifest, dict[str, Split]]:
+    """The checked arrays, memory-mapped; without `settings`, where params.yaml says.
+
+    Raises DataError where a byte differs from the manifest, or the manifest from what we know.
+    """
+    if settings is None:
+        settings = open_project(root).settings.data if (root / "params.yaml").is_file() else OFFICIAL
+    manifest, splits = arrays.load(name, root, arrays.folder_of(name, root, settings.root))
     for split, expected in ORIGINS[name].content.items() if manifest.verified else ():
         if manifest.splits[split].sha256 != expected:
             raise DataError(f"data/{name}.manifest.json says verified, but its {split} images or labels are not the official ones")

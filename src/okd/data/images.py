@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +20,40 @@ SLICE = 10_000  # files between two signs of life
 
 
 @dataclass(frozen=True)
+class Archive:
+    """A tar that holds a split's images, in the data set's folder; where in it each begins, in the list's order."""
+
+    name: str
+    size: int
+    offsets: list[int]
+
+    def text(self) -> str:
+        return f"{self.size}  {self.name}\n" + "".join(f"{offset}\n" for offset in self.offsets)
+
+    @staticmethod
+    def parse(text: str) -> "Archive":
+        """Raises ValueError."""
+        first, *offsets = text.splitlines()
+        size, name = first.split("  ")
+        return Archive(name, int(size), [int(offset) for offset in offsets])
+
+
+@dataclass(frozen=True)
 class Listing:
     """The files of a split, sorted by path; the classes are the names of their folders in alphabetical order, as in torchvision."""
 
     paths: list[str]  # below the data set's folder
     sizes: list[int]
     hashes: list[str]
+    archive: Archive | None = None  # where the images are not files of their own
+
+    def read(self, index: int, folder: Path) -> bytes:
+        """An image's bytes, as they are now."""
+        if self.archive is None:
+            return (folder / self.paths[index]).read_bytes()
+        with (folder / self.archive.name).open("rb") as stream:
+            stream.seek(self.archive.offsets[index])
+            return stream.read(self.sizes[index])
 
     @property
     def classes(self) -> list[str]:
@@ -47,10 +75,12 @@ class Listing:
         )
 
     @staticmethod
-    def parse(text: str) -> "Listing":
+    def parse(text: str, archive: Archive | None = None) -> "Listing":
         """Raises ValueError."""
         rows = [line.split("  ", 2) for line in text.split("\n") if line]
-        return Listing([row[2] for row in rows], [int(row[1]) for row in rows], [row[0] for row in rows])
+        if archive is not None and len(archive.offsets) != len(rows):
+            raise ValueError("another number of images")
+        return Listing([row[2] for row in rows], [int(row[1]) for row in rows], [row[0] for row in rows], archive)
 
 
 def supplied_folder(name: str, root: Path, settings: DataSettings) -> Path:
@@ -64,9 +94,13 @@ def supplied_folder(name: str, root: Path, settings: DataSettings) -> Path:
     return folder
 
 
-def describe(entry: DatasetEntry, folder: Path, say: Say) -> tuple[dict[str, Listing], dict[str, SplitFacts]]:
-    """List and hash every image. Raises DataError where the counts are not the catalog's."""
-    listings = {split: _listed(folder, split, say) for split in SPLITS}
+def listings_of(folder: Path, say: Say) -> dict[str, Listing]:
+    """List and hash every image of a folder."""
+    return {split: _listed(folder, split, say) for split in SPLITS}
+
+
+def described(entry: DatasetEntry, folder: Path, listings: Mapping[str, Listing]) -> dict[str, SplitFacts]:
+    """What the manifest says of each split. Raises DataError where the counts are not the catalog's."""
     facts = {split: listing.facts() for split, listing in listings.items()}
     if listings["train"].classes != listings["test"].classes:
         strange = sorted(set(listings["train"].classes) ^ set(listings["test"].classes))
@@ -77,7 +111,7 @@ def describe(entry: DatasetEntry, folder: Path, say: Say) -> tuple[dict[str, Lis
             f"{folder} holds classes: {found[0]}, train: {found[1]}, test: {found[2]}, but the catalog says "
             f"classes: {entry.classes}, train: {entry.train}, test: {entry.test}"
         )
-    return listings, facts
+    return facts
 
 
 def _listed(folder: Path, split: str, say: Say) -> Listing:
@@ -110,6 +144,10 @@ def write(folder: Path, listings: Iterable[tuple[str, Listing]]) -> None:
     for split, listing in listings:
         text = listing.text()
         write_atomically(_list_file(folder, split), lambda stream, text=text: stream.write(text))
+        _offsets_file(folder, split).unlink(missing_ok=True)
+        if listing.archive is not None:
+            places = listing.archive.text()
+            write_atomically(_offsets_file(folder, split), lambda stream, places=places: stream.write(places))
 
 
 def complete(folder: Path) -> bool:
@@ -121,9 +159,10 @@ def load(name: str, root: Path) -> tuple[Manifest, dict[str, Listing]]:
     manifest = Manifest.read(manifest_file(root, name))
     listings = {}
     for split in SPLITS:
-        file = _list_file(root / "data" / name, split)
+        file, offsets = _list_file(root / "data" / name, split), _offsets_file(root / "data" / name, split)
         try:
-            listings[split] = Listing.parse(file.read_text(encoding="utf-8"))
+            archive = Archive.parse(offsets.read_text(encoding="utf-8")) if offsets.exists() else None
+            listings[split] = Listing.parse(file.read_text(encoding="utf-8"), archive)
             as_described = listings[split].facts() == manifest.splits[split]
         except (OSError, ValueError, IndexError):
             as_described = False
@@ -133,9 +172,10 @@ def load(name: str, root: Path) -> tuple[Manifest, dict[str, Listing]]:
 
 
 def check_sizes(listings: Iterable[Listing], folder: Path) -> None:
-    """Raises DataError where a file is gone or has another size; its bytes are checked when it is read."""
+    """Raises DataError where a file is gone or has another size; an image's bytes are checked when it is read."""
     for listing in listings:
-        for path, size in zip(listing.paths, listing.sizes, strict=True):
+        archive = listing.archive
+        for path, size in [(archive.name, archive.size)] if archive else zip(listing.paths, listing.sizes, strict=True):
             try:
                 found = os.stat(folder / path).st_size  # noqa: PTH116 - a million times
             except OSError:
@@ -146,3 +186,7 @@ def check_sizes(listings: Iterable[Listing], folder: Path) -> None:
 
 def _list_file(folder: Path, split: str) -> Path:
     return folder / f"{split}.files"
+
+
+def _offsets_file(folder: Path, split: str) -> Path:
+    return folder / f"{split}.offsets"

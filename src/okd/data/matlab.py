@@ -1,8 +1,11 @@
-"""One of SVHN's .mat files as plain bytes on stdout. Run as a process of its own: scipy's reader crashes on some damaged files.
+"""Matlab's files, read in a process of their own: scipy's reader crashes on some damaged ones.
 
-`python -m okd.data.matlab FILE ROWS`
+`python -m okd.data.matlab FILE ROWS` writes SVHN's images and labels as plain bytes to stdout, `python -m okd.data.matlab synsets` the
+classes of ImageNet's meta.mat, which it reads from stdin, as JSON.
 """
 
+import io
+import json
 import resource
 import sys
 from pathlib import Path
@@ -43,9 +46,26 @@ def convert(file: Path, rows: int, out: IO[bytes]) -> None:
     out.write(np.ascontiguousarray(labels[:, 0] % 10).data)  # SVHN writes 10 for the digit 0
 
 
+def synsets(raw: bytes) -> list[tuple[int, str]]:
+    """Number and WordNet id of each class: of the entries without children."""
+    from scipy.io import loadmat
+
+    entries = loadmat(io.BytesIO(raw), variable_names=["synsets"], squeeze_me=True)["synsets"]
+    leaves = [entry for entry in entries if int(entry["num_children"]) == 0]
+    return [(int(entry["ILSVRC2012_ID"]), str(entry["WNID"])) for entry in leaves]
+
+
+def main(words: list[str]) -> None:
+    if words == ["synsets"]:
+        limit(0)
+        json.dump(synsets(sys.stdin.buffer.read()), sys.stdout)
+    else:
+        limit(int(words[1]))
+        convert(Path(words[0]), int(words[1]), sys.stdout.buffer)
+
+
 if __name__ == "__main__":
-    limit(int(sys.argv[2]))
     try:
-        convert(Path(sys.argv[1]), int(sys.argv[2]), sys.stdout.buffer)
+        main(sys.argv[1:])
     except Exception as error:
         sys.exit(f"{type(error).__name__}: {error}".splitlines()[0])

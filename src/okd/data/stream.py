@@ -110,22 +110,22 @@ class Pictures(Dataset):
     # An error is handed over, not raised: a worker's exception would come as a page of text, and keep the worker alive.
 
     def __init__(self, listing: Listing, folder: Path, transform: "Augmented | Centred") -> None:
-        self.paths, self.hashes, self.labels = listing.paths, listing.hashes, listing.labels
+        self.listing, self.labels = listing, listing.labels
         self.folder, self.transform = folder, transform
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.listing.paths)
 
     def __getitem__(self, index: int) -> Tensor | DataError:
         """A DataError where a byte has changed since `okd fetch`, or where the file is no image."""
         from PIL import Image
 
-        path = self.folder / self.paths[index]
+        path = self.folder / self.listing.paths[index]
         try:
-            raw = path.read_bytes()
+            raw = self.listing.read(index, self.folder)
         except OSError as error:
             return DataError(f"{path}: {error.strerror}")
-        if hashlib.sha256(raw).hexdigest() != self.hashes[index]:
+        if hashlib.sha256(raw).hexdigest() != self.listing.hashes[index]:
             return DataError(f"{path} has changed since `okd fetch` described it")
         try:
             image = Image.open(io.BytesIO(raw)).convert("RGB")

@@ -1,10 +1,13 @@
-"""Cells that need no training: parameters and operations, counted."""
+"""Cells that need no training: parameters, operations and what students exchange, counted."""
+
+from math import ceil
 
 from okd.plan.catalog import Catalog
-from okd.plan.cells import PlacedCell, networks_of, stated_options
+from okd.plan.cells import PlacedCell, merge, networks_of, stated_options
 from okd.plan.paper import PaperFile
 from okd.plan.price import group_cost
 
+FLOAT, MEGABYTE, BOTH_WAYS = 4, 1e6, 2
 UNIT_OF_COST = 1e8  # the papers' cost columns: operations of one image, in hundred millions
 
 
@@ -30,6 +33,11 @@ def cost_value(placed: PlacedCell, paper: PaperFile, catalog: Catalog) -> float:
             return joined * cost.deployed_flops / UNIT_OF_COST
         case "train_cost":
             return (joined * cost.flops + (taught.flops if taught else 0)) / UNIT_OF_COST
+        case "exchanged":  # of one student in a cycle: a soft label for each training image, up and down
+            return BOTH_WAYS * dataset.train * dataset.classes * FLOAT / MEGABYTE
+        case "exchanged_gradients":  # if it sent and got gradients at each step of the same cycle instead
+            steps = ceil(dataset.train / merge(paper.recipe, cell.recipe)["batch_size"]) * (int(options["t_in"]) + int(options["t_d"]))
+            return BOTH_WAYS * cost.deployed_parameters * FLOAT * steps / MEGABYTE
     raise AssertionError(cell.statistic)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from okd.evaluation.scores import Predictions
-from okd.plan.run import Run
+from okd.plan.run import Run, key_of
 from okd.plan.store import read_json
 
 VERSION = 1
@@ -38,11 +38,29 @@ def evidence_record(run: Run, result: Mapping[str, Any], history: str, predictio
 
 
 def read_evidence(root: Path, run: Run) -> dict[str, Any] | None:
-    """The evidence of just this run: id, key and the spec behind the key; None where there is none or it is damaged."""
-    record = read_json(evidence_file(root, run))
-    if record is None or record.get("version") != VERSION or record.get("spec") != run.spec or record.get("key") != run.key:
+    """The evidence of just this run, else of the same run under other numerics; None where there is none or it is damaged.
+
+    Numerics change rounding and nothing else, so such a number is worth showing; whether it may be judged is another matter.
+    """
+    file = evidence_file(root, run)
+    others = sorted(other for other in file.parent.glob(f"{run.id}.{'[0-9a-f]' * 12}.json") if other != file)
+    return next((record for place in (file, *others) if (record := _sound(place, run))), None)
+
+
+def _sound(file: Path, run: Run) -> dict[str, Any] | None:
+    record = read_json(file)
+    if record is None or record.get("version") != VERSION or not isinstance(record.get("spec"), dict):
         return None
-    return record if isinstance(record.get("result"), dict) and record["result"].get("key") == run.key else None
+    spec, result = record["spec"], record.get("result")
+    if record.get("key") != key_of(spec) or not isinstance(result, dict) or result.get("key") != record["key"]:
+        return None
+    return record if spec | {"numerics": None} == run.spec | {"numerics": None} else None
+
+
+def other_numerics(record: Mapping[str, Any] | None, run: Run) -> str:
+    """The numerics behind evidence, where they are not the run's own; else nothing."""
+    numerics = record["spec"]["numerics"] if record else run.spec["numerics"]
+    return "" if numerics == run.spec["numerics"] else str(numerics["name"])
 
 
 def stale_evidence(root: Path, run: Run) -> str:

@@ -6,7 +6,7 @@ from okd.evaluation.records import TableRecord
 
 
 def table_frame(table: TableRecord) -> pd.DataFrame:
-    """Ours (mean, spread, number of replicates), the published value and the state of every cell, in the table's order."""
+    """Ours (mean, spread, number of replicates), the published value, the difference with its 90 % interval, the state."""
     return pd.DataFrame(
         {
             "address": cell.address,
@@ -21,6 +21,10 @@ def table_frame(table: TableRecord) -> pd.DataFrame:
             "published": cell.published,
             "published_spread": cell.published_spread,
             "printed": cell.printed,
+            "difference": cell.difference,
+            "low": cell.verdict.low if cell.verdict else None,
+            "high": cell.verdict.high if cell.verdict else None,
+            "margin": cell.margin,
         }
         for cell in table.cells
     )

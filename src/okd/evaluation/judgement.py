@@ -1,18 +1,21 @@
 """A table's verdicts: its complete cells against the published values, with what the whole table says about spreads."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 from okd.evaluation.records import CellRecord, TableRecord, VerdictRecord
-from okd.evaluation.verdict import ASSUMED_N, Prior, fit_prior, judge, spread_of
+from okd.evaluation.verdict import ASSUMED_N, Prior, Spread, Verdict, fit_prior, judge, spread_of
 
 COMPLETE = "measured"
+MOST_SEEDS = 100  # nobody plans more
 JUDGED = (COMPLETE, "matches", "better", "worse", "undecided", "cannot be decided")  # a complete cell before and after its verdict
 
 
 def judged(table: TableRecord, margins: Mapping[str, float]) -> TableRecord:
     """The table with a verdict in every cell that is complete and has a published value; `margins` by address."""
     ours, theirs = our_prior(table), _their_prior(table)
-    cells = [_judge(cell, margins[cell.address], ours, theirs) if cell.address in margins else cell for cell in table.cells]
+    known = [cell.model_copy(update={"margin": margins.get(cell.address)}) for cell in table.cells]
+    cells = [_judge(cell, cell.margin, ours, theirs) if cell.margin is not None else cell for cell in known]
     return table.model_copy(update={"cells": cells})
 
 
@@ -23,20 +26,37 @@ def _judge(cell: CellRecord, margin: float, ours: Prior | None, theirs: Prior | 
     spread = spread_of(None if cell.ours.spread is None else cell.ours.spread**2, n, ours)
     if spread is None:
         return cell.model_copy(update={"state": "too few seeds", "detail": f"{n} run and no other cells to learn its spread from"})
-    verdict = judge(
+    held_against = partial(
+        judge,
         cell.ours.mean,
-        spread,
-        cell.published,
-        cell.published_spread,
+        published=cell.published,
+        published_spread=cell.published_spread,
         margin=margin,
         decimals=cell.decimals,
         lower_is_better=cell.unit == "error",
         prior=theirs,
     )
+    verdict = held_against(spread)
     record = VerdictRecord(
-        difference=verdict.difference, low=verdict.low, high=verdict.high, margin=verdict.margin, fragile=verdict.fragile
+        difference=verdict.difference,
+        low=verdict.low,
+        high=verdict.high,
+        margin=verdict.margin,
+        fragile=verdict.fragile,
+        seeds_needed=_seeds_needed(held_against, spread) if verdict.word == "undecided" else None,
     )
     return cell.model_copy(update={"state": verdict.word, "verdict": record})
+
+
+def _seeds_needed(held_against: Callable[[Spread], Verdict], spread: Spread) -> int | None:
+    """The fewest seeds that would decide, should difference and spread stay as they are; None above MOST_SEEDS."""
+    low, high = spread.n, MOST_SEEDS
+    if held_against(spread.of_runs(high)).word == "undecided":
+        return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if held_against(spread.of_runs(middle)).word == "undecided" else (low, middle)
+    return high
 
 
 def our_prior(table: TableRecord) -> Prior | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from okd.evaluation.evidence import NotInEvidence, history_rows, read_evidence, stale_evidence
+from okd.evaluation.evidence import NotInEvidence, history_rows, other_numerics, read_evidence, stale_evidence
 from okd.evaluation.records import Exchange, RunRecord
 from okd.evaluation.scores import Predictions, percent_wrong, statistic
 from okd.plan.paper import Cell
@@ -32,14 +32,17 @@ def outcome(root: Path, run: Run, *, local: bool = True) -> Outcome:
     if result is None or result.get("key") != run.key:
         evidence = read_evidence(root, run)
         result = evidence["result"] if evidence else None
-    base = {"id": run.id, "key": run.key, "seed": run.seed, "command": f"dvc repro train@{run.id}"}
+    base = {"id": run.id, "key": evidence["key"] if evidence else run.key, "seed": run.seed, "command": f"dvc repro train@{run.id}"}
     if result is None:
         state, detail = _unfinished(places) if local else ("not run", "")
         if state == "not run" and (why := stale_evidence(root, run)):
             state, detail = "stale", why
         return Outcome(run, RunRecord(**base, state=state, detail=detail), None)
     try:
-        return Outcome(run, RunRecord(**base, **_finished(result), from_evidence=evidence is not None), result, evidence)
+        record = RunRecord(**base, **_finished(result), from_evidence=evidence is not None)
+        if record.state == "done" and (numerics := other_numerics(evidence, run)):
+            record = record.model_copy(update={"detail": f"computed as {numerics}, planned as {run.numerics.name}"})
+        return Outcome(run, record, result, evidence)
     except (KeyError, TypeError, ValueError):  # another format, or not a result at all
         return Outcome(
             run, RunRecord(**base, state="failed", detail="result.json is damaged or of another version: see `okd verify`"), None
@@ -57,6 +60,7 @@ def _finished(result: dict[str, Any]) -> dict[str, Any]:
         "weights_sha256": result["sha256"]["weights.safetensors"],
         "data_sha256": result["data"],
         "resumes": result["resumes"],
+        "peak_memory": result.get("peak_memory"),
         "exchange": _exchange(result["exchange"]) if result.get("exchange") else None,
     }
 

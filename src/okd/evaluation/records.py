@@ -1,6 +1,11 @@
 """What stands in reports/data/: the evaluated tables, as the report reads them."""
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict
+
+VERDICTS = ("matches", "worse", "better", "undecided", "cannot be decided")
+COMPARABLE = (*VERDICTS, "measured", "too few seeds")
 
 
 class Record(BaseModel):
@@ -34,6 +39,7 @@ class RunRecord(Record):
     weights_sha256: str = ""
     data_sha256: dict[str, str] = {}  # by split, of the images and labels that it trained on
     resumes: int = 0
+    peak_memory: int | None = None  # bytes on the device; older results do not say
     from_evidence: bool = False  # its numbers come from reports/evidence/, not from a result on this machine
     command: str = ""  # that does just this run
     exchange: Exchange | None = None
@@ -63,6 +69,21 @@ class VerdictRecord(Record):
     high: float
     margin: float
     fragile: bool  # another reading of the paper's +- or of its n gives another word
+    seeds_needed: int | None = None  # of an undecided cell: as many would decide it, should difference and spread stay as they are
+
+
+class ThirdPartyRecord(Record):
+    """What somebody else measured of a cell, in the cell's unit; never judged."""
+
+    source: str
+    what: str
+    trust: str
+    printed: str
+    unit: str  # in which it is printed
+    value: float
+    spread: float | None
+    decimals: int
+    note: str = ""
 
 
 class CellRecord(Record):
@@ -82,12 +103,20 @@ class CellRecord(Record):
     decimals: int
     runs: list[RunRecord]
     verdict: VerdictRecord | None = None
+    margin: float | None = None  # how far "matches" would reach, of a cell that is judged once its runs are done
     seeds: list[int] = []  # of the finished replicates, in the order of ours.values
     configuration: Configuration | None = None
+    third_party: list[ThirdPartyRecord] = []
 
     @property
     def from_evidence(self) -> bool:
         return any(run.from_evidence for run in self.runs)
+
+    @property
+    def difference(self) -> float | None:
+        """Ours minus the published value; nothing for reduced runs and others that cannot be held against it."""
+        comparable = self.state in COMPARABLE and self.ours is not None and self.published is not None
+        return self.ours.mean - self.published if comparable and self.ours and self.published is not None else None
 
 
 class TableRecord(Record):
@@ -151,6 +180,7 @@ class RemarkRecord(Record):
 
 class PaperRecord(Record):
     name: str
+    label: str = ""
     title: str
     source: str
     tables: list[str]
@@ -171,7 +201,7 @@ class Summary(Record):
     data: list[str]  # hashes of the data sets that results were made with
     margins: dict[str, float] = {}  # points by data set, from papers/margins.yaml
     evidence_only: bool = False  # rendered from what git holds, whatever results lie on this machine
-    version: int = 1  # of this format
+    version: Literal[1] = 1  # of this format
 
 
 class PrintedClaim(Record):
@@ -236,4 +266,4 @@ class Findings(Record):
 
     claims: list[ClaimRecord]
     ranks: list[RankRecord]
-    version: int = 1
+    version: Literal[1] = 1

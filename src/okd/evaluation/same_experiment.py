@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from statistics import mean, median
+from typing import Literal
 
-from okd.evaluation.records import Record
+from okd.evaluation.records import Record, ThirdPartyRecord
+from okd.evaluation.third_party import third_party_records
 from okd.plan.cells import PlacedCell, networks_of
 from okd.plan.paper import Cell
+from okd.plan.published import PlacedValue
 
 # Papers build different networks under the name ResNet-110; what the reader compares is the name.
 CALLED_ALIKE = {"resnet164": "resnet110", "resnet110-bottleneck": "resnet110"}
@@ -24,6 +27,7 @@ class SharedCell(Record):
     printed: dict[str, str]
     addresses: dict[str, list[str]]
     range: float
+    third_party: list[ThirdPartyRecord] = []  # as error, like the values
 
 
 class SharedGain(Record):
@@ -44,16 +48,20 @@ class SameExperiment(Record):
     within_half: int  # cells whose papers lie within 0.5 points
     median: float | None
     worst: float | None
-    version: int = 1
+    version: Literal[1] = 1
+
+    def widest(self, count: int) -> list[SharedCell]:
+        """Those on which the papers differ most."""
+        return sorted(self.cells, key=lambda cell: -cell.range)[:count]
 
 
-def same_experiment(placed: Sequence[PlacedCell]) -> SameExperiment:
-    """Every combination of data set, network and method that two or more papers print, as error."""
+def same_experiment(placed: Sequence[PlacedCell], third_party: Mapping[str, Sequence[PlacedValue]] | None = None) -> SameExperiment:
+    """Every combination of data set, network and method that two or more papers print, as error; `third_party` is by address."""
     found: dict[Key, dict[str, list[PlacedCell]]] = {}
     for cell in placed:
         if key := _experiment(cell):
             found.setdefault(key, {}).setdefault(cell.paper, []).append(cell)
-    cells = [_shared(key, papers) for key, papers in found.items() if len(papers) > 1]
+    cells = [_shared(key, papers, third_party or {}) for key, papers in found.items() if len(papers) > 1]
     ranges = [cell.range for cell in cells]
     return SameExperiment(
         cells=cells,
@@ -97,7 +105,7 @@ def _error(placed: PlacedCell) -> float:
     return 100.0 - value if placed.cell.unit == "accuracy" else value
 
 
-def _shared(key: Key, papers: Mapping[str, Sequence[PlacedCell]]) -> SharedCell:
+def _shared(key: Key, papers: Mapping[str, Sequence[PlacedCell]], third_party: Mapping[str, Sequence[PlacedValue]]) -> SharedCell:
     """A paper that repeats a cell with another value counts with the mean of its values."""
     values = {paper: round(mean(sorted({_error(cell) for cell in cells})), 4) for paper, cells in papers.items()}
     dataset, network, method, measure = key
@@ -110,7 +118,14 @@ def _shared(key: Key, papers: Mapping[str, Sequence[PlacedCell]]) -> SharedCell:
         printed={paper: cells[0].published.printed for paper, cells in papers.items() if cells[0].published},
         addresses={paper: [cell.address for cell in cells] for paper, cells in papers.items()},
         range=round(max(values.values()) - min(values.values()), 4),
+        third_party=_others([cell for cells in papers.values() for cell in cells], third_party),
     )
+
+
+def _others(cells: Sequence[PlacedCell], third_party: Mapping[str, Sequence[PlacedValue]]) -> list[ThirdPartyRecord]:
+    """Each source's value once, although several cells may be the same experiment."""
+    records = [record for cell in cells for record in third_party_records(third_party.get(cell.address, []), "error")]
+    return list({(record.source, record.printed, record.note): record for record in records}.values())
 
 
 def _gains(cells: Sequence[SharedCell]) -> list[SharedGain]:

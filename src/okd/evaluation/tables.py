@@ -7,7 +7,7 @@ from statistics import mean, stdev
 
 from okd.evaluation.configuration import configuration, recipe_of
 from okd.evaluation.costs import as_printed, cost_value
-from okd.evaluation.evidence import NotInEvidence
+from okd.evaluation.evidence import NotInEvidence, other_numerics
 from okd.evaluation.figuredata import figure_data
 from okd.evaluation.judgement import judged
 from okd.evaluation.outcomes import Outcome, best_epoch_of, outcome, value_of
@@ -22,6 +22,7 @@ from okd.evaluation.records import (
     Summary,
     TableRecord,
 )
+from okd.evaluation.third_party import third_party_records
 from okd.plan.catalog import catalog
 from okd.plan.margins import read_margins
 from okd.plan.paper import COSTS, Cell, PaperFile
@@ -79,7 +80,7 @@ class Evaluation:
         return Summary(
             scale=self.plan.scale,
             reproduce=self.reproduce,
-            papers=[_paper(name, paper) for name, paper in self.plan.papers.items()],
+            papers=[_paper(name, paper) for name, paper in sorted(self.plan.papers.items(), key=_by_date)],
             states=dict(sorted(Counter(cell.state for table in tables for cell in table.cells).items())),
             runs=dict(sorted(Counter(one.record.state for one in done).items())),
             data=sorted(hashes),
@@ -125,10 +126,11 @@ class Evaluation:
             printed=published.printed if published else None,
             published=published.value if published else None,
             published_spread=published.spread if published else None,
-            decimals=published.decimals if published else 2,
+            decimals=published.decimals if published and published.value is not None else 2,
             runs=[self.outcomes[run].record for run in planned.runs],
             seeds=[replicates[index][0].run.seed for index in finished],
             configuration=self._configuration(planned, cell) if cell and planned.runs else None,
+            third_party=third_party_records(self.plan.third_party.get(planned.address, []), cell.unit if cell else ""),
         )
 
     def _configuration(self, planned: PlannedCell, cell: Cell) -> Configuration:
@@ -181,13 +183,16 @@ class Evaluation:
             one.result is None or one.result.get("data_verified", True) for replicate in replicates for one in replicate
         ):
             return "data not verified", "trained on data whose checksum differs: never judged"
+        others = [one.record.detail for replicate in replicates for one in replicate if other_numerics(one.evidence, one.run)]
+        if finished == len(replicates) and others:
+            return "other numerics", f"{len(others)} of {len(records)} runs {others[0]}: never judged"
         if finished == len(replicates):
-            return ("reduced", f"scale {self.plan.scale}: not a result") if self.plan.scale != "paper" else ("measured", "")
+            return ("measured", "") if self.plan.scale == "paper" else ("reduced", f"scale {self.plan.scale}, {records[0].epochs} epochs")
         for state in ("failed", "running"):
             if states[state]:
                 return state, f"{states[state]} of {len(records)} runs: {_first(records, state)}"
         if finished:
-            return "too few seeds", f"{finished} of {len(replicates)} runs"
+            return "too few seeds", "; ".join([f"{finished} of {len(replicates)} runs", *others[:1]])
         return ("stale", _first(records, "stale")) if states["stale"] else ("not run", "")
 
 
@@ -208,6 +213,12 @@ def _measured(values: list[float]) -> Measured | None:
     return Measured(mean=round(mean(values), 6), spread=round(stdev(values), 6) if len(values) > 1 else None, values=rounded)
 
 
+def _by_date(named: tuple[str, PaperFile]) -> tuple[str, str]:
+    """Papers in the order in which they appeared, those without a date last."""
+    name, paper = named
+    return paper.source.date or "9999", name
+
+
 def _paper(name: str, paper: PaperFile) -> PaperRecord:
     source = paper.source
     where = [source.authors, source.venue, f"arXiv {source.arxiv}" if source.arxiv else "", f"doi {source.doi}" if source.doi else ""]
@@ -217,6 +228,7 @@ def _paper(name: str, paper: PaperFile) -> PaperRecord:
     }
     return PaperRecord(
         name=name,
+        label=paper.label or name.upper(),
         title=paper.title,
         source=". ".join(part for part in where if part),
         tables=[table.id for table in paper.tables],

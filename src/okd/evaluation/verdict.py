@@ -10,8 +10,7 @@ from math import inf, sqrt
 from typing import Literal
 
 import numpy as np
-from scipy.special import digamma, polygamma
-from scipy.stats import norm, t
+from scipy.special import digamma, ndtr, ndtri, polygamma, stdtr, stdtrit
 
 Word = Literal["matches", "better", "worse", "undecided", "cannot be decided"]
 
@@ -19,22 +18,23 @@ CONFIDENCE = 0.90
 MODERATED_FROM = 8  # cells; under that a variance stands for itself
 ASSUMED_N = 3  # runs behind a published value that does not say
 OTHER_N = (1, 5)
+CAUTION = 0.5  # standard errors: cells never count as more alike than their number can show. This and the next by simulation, see LOG.md
+PRIOR_COST = 0.5  # of the table's degrees: the prior's variance is itself an estimate
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prior:
     """What a table's cells say about a variance before its own runs do [Smyth 2004, section 6.2]."""
 
-    degrees: float  # d0; infinite: all cells share one variance
+    degrees: float  # d0
     variance: float  # s0^2
-    pooled: float = inf  # degrees of freedom of all cells together: no shrunk variance is known better than that
+    pooled: float = inf  # degrees of freedom of all cells together, from which the prior was estimated
 
     def moderate(self, variance: float, degrees: int) -> tuple[float, float]:
-        """A cell's variance shrunk towards the prior, and its degrees of freedom."""
-        if self.degrees == inf:
-            return self.variance, self.pooled
+        """A cell's variance shrunk towards the prior, and its degrees of freedom: Smyth's, less what the prior itself is unsure of."""
         total = self.degrees + degrees
-        return (self.degrees * self.variance + degrees * variance) / total, min(total, self.pooled)
+        shrunk = (self.degrees * self.variance + degrees * variance) / total
+        return shrunk, max(1 / (1 / total + PRIOR_COST / self.pooled), degrees)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,10 +44,15 @@ class Spread:
     variance: float
     degrees: float
     n: int
+    is_moderated: bool = False
 
     @property
     def of_mean(self) -> float:
         return self.variance / self.n
+
+    def of_runs(self, n: int) -> "Spread":
+        """The same spread, known from n runs."""
+        return Spread(variance=self.variance, degrees=self.degrees + n - self.n, n=n)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,13 +70,12 @@ def fit_prior(variances: Sequence[float], degrees: int) -> Prior | None:
     kept = np.array([value for value in variances if value > 0])
     if len(kept) < MODERATED_FROM or degrees < 1:
         return None
-    pooled = float(len(kept) * degrees)
     e = np.log(kept) - digamma(degrees / 2) + np.log(degrees / 2)
-    excess = float(e.var(ddof=1) - polygamma(1, degrees / 2))
-    if excess <= 0:
-        return Prior(degrees=inf, variance=float(kept.mean()), pooled=pooled)
+    chance = float(polygamma(1, degrees / 2))  # variance of e where all cells share one spread
+    excess = max(float(e.var(ddof=1)) - chance, CAUTION * chance * sqrt(2 / (len(kept) - 1)))
     d0 = 2 * _inverse_trigamma(excess)
-    return Prior(degrees=d0, variance=float(np.exp(e.mean() + digamma(d0 / 2) - np.log(d0 / 2))), pooled=pooled)
+    variance = float(np.exp(e.mean() + digamma(d0 / 2) - np.log(d0 / 2)))
+    return Prior(degrees=d0, variance=variance, pooled=float(len(kept) * degrees))
 
 
 def _inverse_trigamma(value: float) -> float:
@@ -89,8 +93,8 @@ def spread_of(variance: float | None, n: int, prior: Prior | None) -> Spread | N
     """The spread behind a mean of n runs; None where one run has no prior to lean on."""
     degrees = n - 1
     if prior is not None:
-        shrunk, total = prior.moderate(variance or 0.0, degrees) if degrees else (prior.variance, min(prior.degrees, prior.pooled))
-        return Spread(variance=shrunk, degrees=total, n=n)
+        shrunk, total = prior.moderate(variance or 0.0, degrees)
+        return Spread(variance=shrunk, degrees=total, n=n, is_moderated=True)
     return Spread(variance=variance, degrees=degrees, n=n) if variance is not None and degrees else None
 
 
@@ -102,11 +106,12 @@ def welch(parts: Sequence[tuple[float, float]], rounding: float = 0.0) -> tuple[
 
 
 def interval(
-    difference: float, parts: Sequence[tuple[float, float]], rounding: float = 0.0, confidence: float = CONFIDENCE
+    difference: float, parts: Sequence[tuple[float, float]], rounding: float = 0.0, confidence: float = CONFIDENCE, most: float = inf
 ) -> tuple[float, float]:
-    """Interval of a difference from its parts, each a variance of a mean with its degrees of freedom."""
+    """Interval of a difference from its parts, each a variance of a mean with its degrees of freedom; together at `most` so many."""
     error, degrees = welch(parts, rounding)
-    quantile = t.ppf((1 + confidence) / 2, degrees) if degrees != inf else norm.ppf((1 + confidence) / 2)
+    degrees = min(degrees, most)
+    quantile = stdtrit(degrees, (1 + confidence) / 2) if degrees != inf else ndtri((1 + confidence) / 2)
     return difference - float(quantile) * error, difference + float(quantile) * error
 
 
@@ -116,7 +121,7 @@ def chance_above(difference: float, parts: Sequence[tuple[float, float]], thresh
     if error == 0:
         return 0.0 if difference > threshold else 1.0
     score = (difference - threshold) / error
-    return float(t.sf(score, degrees) if degrees != inf else norm.sf(score))
+    return float(stdtr(degrees, -score) if degrees != inf else ndtr(-score))
 
 
 def word_of(low: float, high: float, margin: float, *, lower_is_better: bool) -> Word:
@@ -142,13 +147,16 @@ def judge(
 ) -> Verdict:
     """The verdict on one cell. `prior` is that of the paper's own spreads in this table.
 
-    A value printed without a spread is one draw from runs like ours: the interval is a prediction interval.
+    A value printed without a spread is one draw from runs like ours: the interval is a prediction interval, whose two parts are one
+    variance. Where both sides are moderated, what a table says of spreads is not counted twice: their degrees do not add.
     """
     difference, rounding = ours - published, 10.0 ** (-2 * decimals) / 12
 
     def decide(n: int, scale: float) -> tuple[Word, float, float]:
         part = _paper_part(published_spread, spread, n, scale, prior)
-        low, high = interval(difference, [(spread.of_mean, spread.degrees), part], rounding)
+        parts = [(spread.of_mean, spread.degrees), part] if published_spread is not None else [(spread.of_mean + part[0], spread.degrees)]
+        most = max(degrees for _, degrees in parts) if prior is not None and spread.is_moderated else inf
+        low, high = interval(difference, parts, rounding, most=most)
         word = word_of(low, high, margin, lower_is_better=lower_is_better)
         # Were our mean exact, could any difference at all match?
         reach = interval(0.0, [part], rounding)[1]

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from okd.plan.consistency import inconsistencies
 from okd.plan.schema import validated
@@ -118,6 +118,12 @@ class Augmentation(Strict):
     flip: bool
 
 
+PHOTOGRAPHS: dict[str, Any] = {
+    "normalisation": {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]},
+    "augmentation": {"padding": 0, "flip": True},
+}
+
+
 class DatasetEntry(Entry):
     title: str
     classes: int
@@ -127,6 +133,12 @@ class DatasetEntry(Entry):
     layout: Literal["arrays", "images"] = "arrays"  # images: a folder of image files that the user supplies
     normalisation: Normalisation | None = None
     augmentation: Augmentation | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _usual_for_photographs(cls, entry: Any) -> Any:
+        """A user's images take ImageNet's normalisation, and flips, where nothing is said."""
+        return PHOTOGRAPHS | entry if isinstance(entry, dict) and entry.get("layout") == "images" else entry
 
 
 class Catalog(Strict):

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from okd.plan.catalog import Value
-from okd.plan.paper import Cell, PaperFile, Published, Table
+from okd.plan.paper import Cell, PaperFile, Table
+from okd.plan.published import Published
 from okd.plan.schema import problems
 from okd.plan.source import Document, Fault, Faults, Path, collect, dotted, nearest, shown
 

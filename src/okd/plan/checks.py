@@ -6,7 +6,7 @@ from typing import Any
 
 from okd.plan.catalog import Catalog, MethodEntry, Value, unknown
 from okd.plan.cells import CELL_FIELDS, PlacedCell, merge, networks_of, place_cells, stated_options
-from okd.plan.paper import Cell, PaperFile, Recipe
+from okd.plan.paper import EXCHANGES, Cell, PaperFile, Recipe
 from okd.plan.schema import Problem, problems
 from okd.plan.source import Document, Fault, Faults, nearest, shown
 
@@ -91,6 +91,8 @@ def _wrong_combination(cell: Cell, method: MethodEntry, options: Mapping[str, Va
         yield placed.fault(f"students: {cell.students}, but {len(listed)} networks", "students")
     if kind != "networks" and cell.networks and cell.student is None:
         yield placed.fault(f"{cell.method} trains one of the networks: say which by student: 0 to {len(listed) - 1}", "student")
+    if cell.statistic in EXCHANGES and "t_d" not in method.options:
+        yield placed.fault(f"{cell.method} has no phases between which anything is exchanged", "statistic")
     if cell.student is not None and cell.networks and cell.student >= len(listed):
         yield placed.fault(f"student {cell.student} of {len(listed)} networks", "student")
     if cell.statistic == "leader" and not method.has_leader(options):

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from okd.plan.catalog import Augmentation, Normalisation, Strict, Value
 from okd.plan.claims import Claim
+from okd.plan.published import ThirdParty
 from okd.plan.schema import Misplaced, Problem, validated
 from okd.plan.source import Document, Fault, Faults, collect, load, nearest, shown
 
@@ -30,8 +31,11 @@ STATISTICS = [
     "params_training",
     "test_cost",
     "train_cost",
+    "exchanged",
+    "exchanged_gradients",
 ]
-COSTS = ("params", "params_training", "test_cost", "train_cost")
+EXCHANGES = ("exchanged", "exchanged_gradients")
+COSTS = ("params", "params_training", "test_cost", "train_cost", *EXCHANGES)
 
 
 def _statistic(name: str) -> str:
@@ -178,6 +182,7 @@ class Remark(Strict):
 class Source(Strict):
     authors: str
     venue: str
+    date: str | None = Field(None, pattern=r"^[0-9]{4}-[0-9]{2}$")  # when the printed version appeared; the report follows it
     arxiv: str | None = None
     doi: str | None = None
     code: str | None = None
@@ -185,6 +190,7 @@ class Source(Strict):
 
 class PaperFile(Strict):
     title: str
+    label: str = ""  # what its readers call it; the file's name in capitals where it is not given
     source: Source
     recipe: dict[str, Any]
     methods: dict[str, dict[str, Value]] = {}  # how this paper runs a method where a cell does not say
@@ -192,6 +198,7 @@ class PaperFile(Strict):
     assumptions: list[Remark] = []
     deviations: list[Remark] = []
     claims: list[Claim] = []
+    third_party: list[ThirdParty] = []
     tables: list[Table] = Field(min_length=1)
 
 
@@ -206,24 +213,3 @@ def read_papers(root: Path) -> dict[str, tuple[PaperFile, Document]]:
         return file.stem, (validated(PaperFile, document), document)
 
     return dict(collect([lambda file=file: read(file) for file in files]))
-
-
-PRINTED = re.compile(r"(?P<value>-?[0-9]+(\.[0-9]+)?)\s*(\+-\s*(?P<spread>[0-9]+(\.[0-9]+)?))?\s*(?P<marks>[*^a-zA-Z]*)")
-
-
-class Published(Strict):
-    """A published value: the string as printed, and the number in it where there is one."""
-
-    printed: str
-    value: float | None
-    spread: float | None = None
-    decimals: int = 0
-
-    @staticmethod
-    def parse(printed: str) -> "Published":
-        match = PRINTED.fullmatch(printed.strip())
-        if not match:
-            return Published(printed=printed, value=None)
-        number, spread = match["value"], match["spread"]
-        decimals = len(number.partition(".")[2])
-        return Published(printed=printed, value=float(number), spread=float(spread) if spread else None, decimals=decimals)

@@ -8,6 +8,7 @@ from okd.plan.cells import PlacedCell, choose, matches
 from okd.plan.checks import checked_cells
 from okd.plan.comparisons import PlacedClaim, place_claims
 from okd.plan.paper import COSTS, ID, Cell, PaperFile, read_papers
+from okd.plan.published import PlacedValue, place_third_party
 from okd.plan.resolve import Resolver
 from okd.plan.run import Run
 from okd.plan.scales import read_scales
@@ -46,6 +47,7 @@ class Plan:
     chosen: list[str]  # ids of the runs to do, teachers before the runs that they teach
     addresses: set[str]  # chosen cells
     claims: list[PlacedClaim]  # of all papers
+    third_party: Mapping[str, list[PlacedValue]]  # by address
 
     @property
     def to_do(self) -> list[Run]:
@@ -69,6 +71,8 @@ def make_plan(project: Project, *, scale: str | None = None, targets: Iterable[s
     parts = collect([lambda name=name: checked_cells(name, *documents[name], known) for name in documents])
     placed = [cell for cells in parts for cell in cells]
     claims = place_claims(documents, placed)
+    owners = {cell.address: cell.paper for cell in placed}
+    third_party = place_third_party(((name, paper.third_party, document) for name, (paper, document) in documents.items()), owners)
     cells_of = {claim.claim.id: set(claim.addresses) for claim in claims}
     where, wanted = (project.document, settings.reproduce) if targets is None else (None, targets)
     addresses = choose(placed, wanted, where, cells_of)
@@ -95,6 +99,7 @@ def make_plan(project: Project, *, scale: str | None = None, targets: Iterable[s
         chosen=sorted(teachers | chosen, key=lambda run: runs[run].teacher is not None),
         addresses=addresses,
         claims=claims,
+        third_party=third_party,
     )
 
 

@@ -27,6 +27,7 @@ class DataSettings(Strict):
     accept: Literal["verified", "unverified"]
     folder: str | None = Field(min_length=1)  # holds official archives, or what was unpacked from them
     mirror: list[Annotated[str, Field(pattern="^https?://.")]] | None  # base addresses, tried before the official hosts
+    root: str | None = Field(min_length=1)  # holds the prepared arrays, where they should not lie in data/
 
 
 def _once(targets: list[str]) -> list[str]:

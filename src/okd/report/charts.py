@@ -10,6 +10,7 @@ from markupsafe import escape
 
 from okd.evaluation.records import CellRecord, Curve, SoftLabels
 from okd.report.costpoints import CostPoint, frontier
+from okd.report.heat import HeatSquare, share
 
 COLOURS = ["var(--ours)", "var(--published)", "var(--open)", "var(--third)", "var(--fourth)", "var(--ink)"]
 DASHES = [[1, 0], [6, 2], [2, 2], [8, 2, 2, 2], [4, 4], [1, 3]]  # lines differ without colour
@@ -68,19 +69,23 @@ def sorted_dots(cells: Sequence[CellRecord], unit: str, words: str, *, with_publ
     return _svg(alt.layer(*layers).properties(width=WIDTH, height=28 * len(cells)), words)
 
 
-def heatmap(cells: Sequence[CellRecord], rows: Sequence[str], columns: Sequence[str], words: str) -> str:
-    values = _values(cells)
-    for value in values:
-        row = [other["value"] for other in values if other["row"] == value["row"]]
-        value["share"] = (value["value"] - min(row)) / (max(row) - min(row)) if max(row) > min(row) else 0.5
-    base = alt.Chart(alt.Data(values=values)).encode(
-        x=alt.X("column:N").sort(list(columns)).title(None).axis(labelAngle=0), y=alt.Y("row:N").sort(list(rows)).title(None)
-    )
-    squares = base.mark_rect(fill="var(--band)", stroke="var(--line)").encode(
-        fillOpacity=alt.FillOpacity("share:Q").legend(None).scale(domain=[0, 1], range=[0.2, 1])
-    )
-    texts = base.mark_text(fontSize=12, fill="var(--ink)").encode(text="label:N")
-    return _svg(alt.layer(squares, texts).properties(width=max(90 * len(columns), 180), height=44 * len(rows)), words)
+def heatmap(squares: Sequence[HeatSquare], rows: Sequence[str], columns: Sequence[str], words: str) -> str:
+    """A panel for ours, one for the published values; a cross stands where training diverged."""
+    panels = []
+    for source in dict.fromkeys(square.source for square in squares):
+        own = [square for square in squares if square.source == source]
+        values = [square._asdict() | {"share": share(square, own), "label": square.text} for square in own]
+        base = alt.Chart(alt.Data(values=values)).encode(
+            x=alt.X("column:N").sort(list(columns)).scale(domain=list(columns)).title(None).axis(labelAngle=0),
+            y=alt.Y("row:N").sort(list(rows)).scale(domain=list(rows)).title(None),
+        )
+        known = base.transform_filter("isValid(datum.value)").mark_rect(fill="var(--band)", stroke="var(--line)")
+        gone = base.transform_filter("!isValid(datum.value)").mark_rect(fill="transparent", stroke="var(--soft)", strokeDash=[3, 3])
+        tinted = known.encode(fillOpacity=alt.FillOpacity("share:Q").legend(None).scale(domain=[0, 1], range=[0.2, 1]))
+        texts = base.mark_text(fontSize=12, fill="var(--ink)").encode(text="label:N")
+        size = {"width": max(58 * len(columns), 180), "height": 34 * len(rows)}
+        panels.append(alt.layer(tinted, gone, texts).properties(**size, title=source))
+    return _svg(alt.vconcat(*panels), words)
 
 
 def soft_labels(found: Sequence[SoftLabels], words: str) -> str:

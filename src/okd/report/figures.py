@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from okd.evaluation.records import CellRecord, FigureData, TableRecord
 from okd.report.contents import Contents
 from okd.report.costpoints import CostPoint
-from okd.report.phrases import UNITS
+from okd.report.heat import HeatSquare
+from okd.report.phrases import DIVERGED, UNITS
 
 FEWEST_DOTS = 3
 FEWEST_JUDGED = 3
@@ -42,8 +43,8 @@ def _figure(table: TableRecord, data: FigureData | None, scale: str) -> Figure |
             return _soft_labels(table, data, warning)
         case "dots" if measured:
             return _dots(table, measured, warning)
-        case "heatmap" if measured:
-            return _heatmap(table, measured, warning)
+        case "heatmap" if squares := heat_squares(table):
+            return _heatmap(table, squares, warning)
         case None if points := cost_points(table, with_ours=not warning):
             return _cost_against_error(table, points)
         case None if len(table.rows) == 1 and len(measured) >= FEWEST_DOTS and table.unit in ("error", "accuracy"):
@@ -127,11 +128,27 @@ def _cost_against_error(table: TableRecord, points: list[CostPoint]) -> Figure:
     )
 
 
-def _heatmap(table: TableRecord, cells: list[CellRecord], warning: str) -> Figure:
+def heat_squares(table: TableRecord) -> list[HeatSquare]:
+    """Ours, then the published values, square by square; a cell that diverged, ours or the paper's, is crossed."""
+    squares = []
+    for cell in table.cells:
+        if cell.ours or cell.state == "diverged":
+            squares.append(HeatSquare("ours", cell.row, cell.column, cell.ours.mean if cell.ours else None, cell.decimals))
+        if cell.printed and (cell.published is not None or cell.printed == DIVERGED):
+            squares.append(HeatSquare("published", cell.row, cell.column, cell.published, cell.decimals))
+    return squares
+
+
+def _heatmap(table: TableRecord, squares: list[HeatSquare], warning: str) -> Figure:
     from okd.report.charts import heatmap
 
-    words = f"Ours, the value in each square; the darker, the larger within its row.{warning}"
-    return _of_cells(table, cells, words, heatmap(cells, table.rows, table.columns, f"{table.title}. {words}"))
+    sources = " and the published values" if any(one.source == "published" for one in squares) else ""
+    who = "Ours" + sources if any(one.source == "ours" for one in squares) else "The published values"
+    words = f"{who}, the value in each square; the darker, the larger within its row; a cross has diverged.{warning}"
+    lines = [[one.source, one.row, one.column, one.text] for one in squares]
+    svg = heatmap(squares, table.rows, table.columns, f"{table.title}. {words}")
+    header = ["source", "row", "column", "value"]
+    return Figure(id=table.id, title=table.title, description=words, svg=svg, header=header, lines=lines, csv=f"{table.id}.csv")
 
 
 def _of_cells(table: TableRecord, cells: list[CellRecord], words: str, svg: str) -> Figure:

@@ -1,9 +1,10 @@
 """Numbers and sentences as the page shows them."""
 
-from okd.evaluation.records import CellRecord, Measured, RunRecord
+from okd.evaluation.records import CellRecord, Measured, RunRecord, ThirdPartyRecord
 from okd.report.states import STATES
 
 UNITS = {"error": "error, percent", "accuracy": "accuracy, percent", "points": "percentage points", "number": "as printed"}
+DIVERGED = "NaN"  # as the papers print it
 POINTS = {"error": "points of error", "accuracy": "points of accuracy"}
 
 
@@ -22,6 +23,12 @@ def spread(measured: Measured, decimals: int) -> str:
 def as_printed(text: str) -> str:
     """The printed string with a real plus-minus sign."""
     return text.replace("+-", "±")
+
+
+def third_party(other: ThirdPartyRecord, unit: str) -> str:
+    """Somebody else's value in the cell's unit, with what was printed where that is another."""
+    value = number(other.value, other.decimals) + ("" if other.spread is None else f" ± {number(other.spread, other.decimals)}")
+    return value if other.unit == unit else f"{value} (printed as {other.unit} {as_printed(other.printed)})"
 
 
 def header(columns: list[str]) -> list[tuple[str, list[str]]]:
@@ -76,10 +83,11 @@ def look(state: str) -> str:
 def sentence(cell: CellRecord) -> str:
     """The verdict, or why there is none."""
     if cell.verdict is None:
-        words = f"{cell.state[:1].upper()}{cell.state[1:]}: {STATES[cell.state][1]}."
-        return words if not cell.detail else f"{words[:-1]} ({cell.detail})."
+        words = f"{cell.state[:1].upper()}{cell.state[1:]}: {STATES[cell.state][1]}"
+        words = f"{words} ({cell.detail})." if cell.detail else f"{words}."
+        return f"{words} {_so_far(cell)}{_if_theirs_diverged(cell)}".rstrip()
     verdict, decimals, n = cell.verdict, max(cell.decimals, 2), len(cell.seeds)
-    gap = f"Ours differs from the published value by {signed(verdict.difference, decimals)} {POINTS.get(cell.unit, 'points')}"
+    gap = _gap(cell)
     between = f"90 % interval {signed(verdict.low, decimals)} to {signed(verdict.high, decimals)}"
     reason = {
         "matches": f"lies inside ±{verdict.margin:g}, so the two match",
@@ -88,8 +96,41 @@ def sentence(cell: CellRecord) -> str:
         "undecided": f"crosses ±{verdict.margin:g}, so {n} seed{'s' if n != 1 else ''} cannot decide",
         "cannot be decided": f"crosses ±{verdict.margin:g}, as any number of our seeds would: the paper's own spread is too wide",
     }[cell.state]
+    if verdict.seeds_needed:
+        reason += f"; about {verdict.seeds_needed} would, if difference and spread stay as they are"
     fragile = " Another reading of the paper's ± or of its number of runs gives another word." if verdict.fragile else ""
     return f"{gap}; its {between} {reason}.{fragile}"
+
+
+def _gap(cell: CellRecord) -> str:
+    assert cell.difference is not None
+    return f"Ours differs from the published value by {gap(cell)} {POINTS.get(cell.unit, 'points')}"
+
+
+def _so_far(cell: CellRecord) -> str:
+    """What a number without a verdict can say."""
+    if cell.difference is None or cell.state != "too few seeds":
+        return ""
+    if cell.margin is None:
+        return f"{_gap(cell)} so far."
+    side = "less" if abs(cell.difference) < cell.margin else "more"
+    reason = "how far seeds scatter is not known yet, so this is no verdict"
+    return f"{_gap(cell)} so far, {side} than the margin of ±{cell.margin:g}; {reason}."
+
+
+def _if_theirs_diverged(cell: CellRecord) -> str:
+    """A paper that prints NaN is held to just that: ours diverges, or it does not."""
+    answer = {"diverged": "as ours did", "measured": "ours did not"}.get(cell.state)
+    return f"The paper prints {DIVERGED}: its run diverged, {answer}." if answer and cell.printed == DIVERGED else ""
+
+
+def gap(cell: CellRecord) -> str:
+    """Ours minus the published value, signed; nothing where the two cannot be compared."""
+    return "" if cell.difference is None else signed(cell.difference, max(cell.decimals, 2))
+
+
+def memory(count: int) -> str:
+    return f"{count / 2**30:.2f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"
 
 
 def commands(cell: CellRecord) -> list[str]:

@@ -5,19 +5,21 @@ from base64 import b64encode
 from collections import Counter
 from importlib.resources import files
 from pathlib import Path
+from statistics import median
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from okd.evaluation.datasets import DATASETS, Datasets
 from okd.evaluation.records import CellRecord, FigureData, Findings, Summary, TableRecord
 from okd.evaluation.same_experiment import SameExperiment
 from okd.evaluation.verdict import ASSUMED_N, CONFIDENCE, MODERATED_FROM, OTHER_N
 from okd.report import phrases
-from okd.report.contents import Contents
+from okd.report.contents import Contents, holding, outcome_counts
 from okd.report.downloads import FORMATS
 from okd.report.figures import agreement_profile, figures_of
-from okd.report.states import OUTCOMES, STATES
-from okd.report.strip import claim_strip, strip
+from okd.report.states import OUTCOMES, STATES, TONES
+from okd.report.strip import claim_strip, reach, strip
 
 RULES = {
     "confidence": round(100 * CONFIDENCE),
@@ -39,11 +41,15 @@ def read_data(folder: Path, seen_from: Path | None = None) -> Contents:
         claims, same = folder / "claims.json", folder / "same-experiment.json"
         findings = Findings.model_validate_json(claims.read_bytes()) if claims.is_file() else None
         shared = SameExperiment.model_validate_json(same.read_bytes()) if same.is_file() else None
+        datasets = Datasets.model_validate_json((folder / DATASETS).read_bytes()) if (folder / DATASETS).is_file() else None
+        sheets = {one.name: (folder / one.sheet.file).read_bytes() for one in (datasets.datasets if datasets else []) if one.sheet}
     except (OSError, ValueError) as error:
         raise ValueError(f"{folder.name} is missing or damaged ({type(error).__name__}): run `okd tables`") from None
     beside = seen_from is None or folder.resolve().is_relative_to(seen_from.resolve())
     place = folder.resolve().relative_to(seen_from.resolve()).as_posix() if seen_from and beside else "data" if beside else None
-    return Contents(summary=summary, tables=tables, figure_data=figures, findings=findings, same=shared, data=place)
+    return Contents(
+        summary=summary, tables=tables, figure_data=figures, findings=findings, same=shared, datasets=datasets, sheets=sheets, data=place
+    )
 
 
 def render(summary: Summary, tables: list[TableRecord]) -> str:
@@ -58,14 +64,32 @@ def render_contents(contents: Contents) -> str:
     )
     environment.filters |= {
         name: getattr(phrases, name)
-        for name in ("number", "signed", "spread", "anchor", "hours", "header", "as_printed", "look", "sentence", "exchanged")
+        for name in (
+            "number",
+            "signed",
+            "spread",
+            "anchor",
+            "hours",
+            "header",
+            "as_printed",
+            "third_party",
+            "look",
+            "sentence",
+            "exchanged",
+            "gap",
+            "memory",
+        )
     }
     environment.filters |= {
         "strip": strip,
+        "reach": reach,
         "claim_strip": claim_strip,
         "data_hashes": data_hashes,
         "devices": devices,
         "counted": counted,
+        "holding": holding,
+        "outcome_counts": outcome_counts,
+        "median": median,
         "capitalize_first": lambda text: text[:1].upper() + text[1:],
     }
     script = files("okd.report").joinpath("templates/script.js").read_text(encoding="utf-8")
@@ -74,8 +98,11 @@ def render_contents(contents: Contents) -> str:
         summary=contents.summary,
         claims=contents.claims,
         same=contents.same,
+        datasets=contents.datasets,
+        sheets={name: "data:image/jpeg;base64," + b64encode(picture).decode() for name, picture in contents.sheets.items()},
         outcomes=OUTCOMES,
         states=STATES,
+        tones=TONES,
         units=phrases.UNITS,
         formats=FORMATS,
         rules=RULES,

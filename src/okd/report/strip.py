@@ -1,5 +1,6 @@
 """A cell's small figure: the published value, the margin around it, our seeds and the interval, on one line."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from okd.evaluation.records import CellRecord, ClaimRecord
@@ -20,15 +21,25 @@ class Strip:
     zero: float | None = None
 
 
-def strip(cell: CellRecord) -> Strip | None:
-    """Nothing for a reduced run: its numbers are on other data."""
+def reach(cells: Sequence[CellRecord]) -> float:
+    """How far from the published value strips must go that share one axis."""
+    ends = [cell.margin or 0.0 for cell in cells]
+    for cell in cells:
+        if cell.ours is not None and cell.published is not None:
+            ends += [abs(value - cell.published) for value in cell.ours.values]
+        ends += [abs(end) for end in ((cell.verdict.low, cell.verdict.high) if cell.verdict else ())]
+    return max(ends, default=0.0)
+
+
+def strip(cell: CellRecord, around: float = 0.0) -> Strip | None:
+    """Nothing for a reduced run: its numbers are on other data. `around`: at least so far to both sides of the published value."""
     if cell.ours is None or cell.published is None or cell.state in ("reduced", "counted"):
         return None
     values = [cell.published, *cell.ours.values, cell.ours.mean]
     verdict = cell.verdict
-    margin = (cell.published - verdict.margin, cell.published + verdict.margin) if verdict else None
+    margin = (cell.published - cell.margin, cell.published + cell.margin) if cell.margin is not None else None
     interval = (cell.published + verdict.low, cell.published + verdict.high) if verdict else None
-    values += [*(margin or ()), *(interval or ())]
+    values += [*(margin or ()), *(interval or ()), cell.published - around, cell.published + around]
     low, high = min(values), max(values)
     scale = WIDTH / (high - low) if high > low else 0.0
 
@@ -40,9 +51,8 @@ def strip(cell: CellRecord) -> Strip | None:
 
     decimals = max(cell.decimals, 2)
     words = f"published {cell.published:.{decimals}f}, ours {', '.join(f'{value:.{decimals}f}' for value in cell.ours.values)}"
-    words += (
-        f"; margin ±{verdict.margin:g}, interval {interval[0]:.{decimals}f} to {interval[1]:.{decimals}f}" if verdict and interval else ""
-    )
+    words += f"; margin ±{cell.margin:g}" if cell.margin is not None else ""
+    words += f", interval {interval[0]:.{decimals}f} to {interval[1]:.{decimals}f}" if interval else ""
     return Strip(
         published=place(cell.published),
         mean=place(cell.ours.mean),

@@ -97,7 +97,7 @@ class FusedSGD(SGD):
             for place in places:
                 if part.momenta[place] is None:  # zero, decayed and added to, is what torch.optim starts with
                     part.momenta[place] = torch.zeros_like(part.parameters[place])
-            torch._fused_sgd_(
+            torch._fused_sgd_(  # pyright: ignore[reportPrivateImportUsage]
                 [part.parameters[place] for place in places],
                 [gradient for place in places if (gradient := part.parameters[place].grad) is not None],
                 [buffer for place in places if (buffer := part.momenta[place]) is not None],

@@ -48,6 +48,7 @@ def history_csv(part: Part) -> str:
 
 def record_of(session: Session, status: str, part: Part, digests: dict[str, str], reason: Any) -> dict[str, Any]:
     """result.json. A diverged run has no metrics, only where and how it diverged."""
+    assert session.manifest, "made images have no result"
     run, total = session.run, len(part.predictions.labels)
     correct = part.predictions.correct()
     return {

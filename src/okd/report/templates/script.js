@@ -1,5 +1,5 @@
 "use strict";
-// The page is whole without this: it adds copy buttons, arrow keys within a table, Escape out of a panel, and saving a figure.
+// The page is whole without this: it adds copy buttons, arrow keys within a table, Escape out of a panel, a filter of runs, and saving a figure.
 for (const code of document.querySelectorAll("code[data-copy]")) {
   const button = document.createElement("button");
   button.type = "button";
@@ -23,6 +23,17 @@ for (const table of document.querySelectorAll("table.results")) {
     const next = rows[at] && rows[at][column];
     if (next) { event.preventDefault(); next.focus(); }
   });
+}
+for (const list of document.querySelectorAll("ul.filtered")) {
+  const box = document.createElement("input");
+  box.type = "search";
+  box.setAttribute("aria-label", "Show runs whose line has these words");
+  box.placeholder = "Filter, e.g. okddip resnet32 done";
+  box.addEventListener("input", () => {
+    const words = box.value.toLowerCase().split(/\s+/);
+    for (const line of list.children) line.hidden = !words.every((word) => line.textContent.toLowerCase().includes(word));
+  });
+  list.before(box);
 }
 document.addEventListener("keydown", (event) => {
   const panel = event.key === "Escape" && document.querySelector(".panel:target");
