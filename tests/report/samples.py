@@ -7,7 +7,6 @@ from okd.evaluation.records import (
     ClaimRecord,
     Configuration,
     Curve,
-    Exchange,
     FigureData,
     Findings,
     Measured,
@@ -22,6 +21,7 @@ from okd.evaluation.records import (
     ThirdPartyRecord,
     VerdictRecord,
 )
+from okd.evaluation.run_record import Exchange
 from okd.evaluation.same_experiment import SameExperiment, SharedCell
 from okd.report.contents import Contents
 from okd.report.states import JUDGED, OUTCOMES, STATES

@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from okd.evaluation.evidence import NotInEvidence, history_rows, other_numerics, read_evidence, stale_evidence
-from okd.evaluation.records import Exchange, RunRecord
+from okd.evaluation.run_record import Exchange, RunRecord
 from okd.evaluation.scores import Predictions, percent_wrong, statistic
 from okd.plan.paper import Cell
 from okd.plan.run import Run
 from okd.plan.store import Places, read_json, write_json
 
-BYTES_PER_GRADIENT = 4
 FRESH_S = 120.0  # a progress file older than this belongs to a trainer that is gone
 
 
@@ -61,22 +60,8 @@ def _finished(result: dict[str, Any]) -> dict[str, Any]:
         "data_sha256": result["data"],
         "resumes": result["resumes"],
         "peak_memory": result.get("peak_memory"),
-        "exchange": _exchange(result["exchange"]) if result.get("exchange") else None,
+        "exchange": Exchange.of(result.get("exchange")),
     }
-
-
-def _exchange(record: dict[str, Any]) -> Exchange | None:
-    """Per student, node and cycle; None where no cycle was measured."""
-    if not record["rounds"]:
-        return None
-    return Exchange(
-        by=record["by"],
-        nodes=record["nodes"],
-        students=record["students"],
-        sent_per_student=record["sent"] / (record["rounds"] * record["senders"]),
-        received_per_node=record["received"] / (record["rounds"] * record["receivers"]),
-        gradients_per_student=BYTES_PER_GRADIENT * record["parameters"] / record["students"] * record["steps"],
-    )
 
 
 def _unfinished(places: Places) -> tuple[str, str]:
