@@ -7,7 +7,7 @@ import torch
 from cases import TOLERANCE, batch_of, error, float64, outputs_of, row, targets_of, teacher_of, terms_of
 
 from okd.distillation.losses import distillation, naive_distillation
-from okd.distillation.teachers.memory import Memory, by_accuracy, equally
+from okd.distillation.teachers.memory import Memory, by_accuracy, correct_answers, equally
 
 SAMPLES, BATCH, CLASSES, T = 40, 8, 10, 3.0
 METHODS = ["ec-dnn", "md", "md-fixed"]
@@ -105,7 +105,7 @@ def test_by_jensen_the_mixture_is_no_worse_than_its_parts() -> None:
         students, classes, scale = draw.integers(2, 6), draw.integers(2, 50), (0.1, 1.0, 10.0, 50.0)[number % 4]
         logits = torch.from_numpy(draw.normal(scale=scale, size=(students, 20, classes))).float()
         labels = torch.from_numpy(draw.integers(classes, size=20))
-        shares = float64((by_accuracy, equally)[number % 2](logits, labels))
+        shares = float64((by_accuracy, equally)[number % 2](correct_answers(logits, labels)))
         parts = formulas.softmax(float64(logits), T)
         of_parts = -np.log(np.take_along_axis(parts, labels.numpy()[None, :, None], axis=2))[..., 0]
         teacher = teacher_of(row("md" if number % 2 == 0 else "ec-dnn"), students=int(students), classes=int(classes), num_samples=20)
@@ -116,8 +116,8 @@ def test_by_jensen_the_mixture_is_no_worse_than_its_parts() -> None:
 
 def test_shares_when_nobody_is_ever_right() -> None:
     logits = torch.zeros(3, 4, 2)
-    assert by_accuracy(logits, torch.ones(4, dtype=torch.int64)).tolist() == pytest.approx([1 / 3] * 3)
-    assert by_accuracy(logits, torch.tensor([0, 0, 1, 1])).tolist() == pytest.approx([1 / 3] * 3)
+    assert by_accuracy(correct_answers(logits, torch.ones(4, dtype=torch.int64))).tolist() == pytest.approx([1 / 3] * 3)
+    assert by_accuracy(correct_answers(logits, torch.tensor([0, 0, 1, 1]))).tolist() == pytest.approx([1 / 3] * 3)
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -21,6 +21,7 @@ from okd.evaluation.records import (
     ThirdPartyRecord,
     VerdictRecord,
 )
+from okd.evaluation.run_record import Exchange
 from okd.evaluation.same_experiment import SameExperiment, SharedCell
 from okd.report.contents import Contents
 from okd.report.states import JUDGED, OUTCOMES, STATES
@@ -96,6 +97,11 @@ def run(name: str, text: str, seed: int) -> RunRecord:
         data_sha256={"train": "cd" * 32, "test": "ef" * 32},
         from_evidence=seed == 2,
         command="dvc repro train@x",
+        exchange=Exchange(
+            by=text or "files", nodes=2, students=2, sent_per_student=2.0e7, received_per_node=2.0e7, gradients_per_student=1.08e11
+        )
+        if seed == 1 and text
+        else None,
     )
 
 

@@ -66,7 +66,7 @@ def test_a_large_training_that_waits_lets_nobody_else_in(lease: Callable[..., Le
 @pytest.mark.parametrize(("dataset", "takes"), [("imagenet", 3), ("cifar100", 1), ("digits", 1)])
 def test_images_of_imagenets_size_make_a_training_large(tmp_path: Path, dataset: str, takes: int) -> None:
     run: Any = SimpleNamespace(dataset=Named(name=dataset, revision=1))
-    assert lease_of(tmp_path, run, Devices(slots=3)).takes == takes
+    assert lease_of(tmp_path, run, Devices(slots=3), []).takes == takes
 
 
 def test_two_large_trainings_wait_for_different_devices(lease: Callable[..., Lease]) -> None:

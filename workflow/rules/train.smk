@@ -12,7 +12,8 @@ rule train:
     retries: 1
     resources:
         gpu=1,
+        processes=1,  # of one run, a GPU each: --set-resources train:processes=4 train:gpu=8 (4 GPUs of 2 slots)
         mem_mb=8000,
         runtime=lambda wildcards, attempt: 240 * attempt,
     shell:
-        "OKD_PARENT=$PPID exec okd train {wildcards.run:q} --log {log:q}"
+        "OKD_PROCESSES={resources.processes} OKD_PARENT=$PPID exec okd train {wildcards.run:q} --log {log:q}"

@@ -1,5 +1,6 @@
 """Option types that several verbs share."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +11,9 @@ import typer
 def _write_there(file: Path | None) -> Path | None:
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
-        sys.stdout = sys.stderr = file.open("w", encoding="utf-8", buffering=1)
+        if "RANK" not in os.environ:  # the processes that torchrun starts go on where the one before them began
+            file.write_bytes(b"")
+        sys.stdout = sys.stderr = file.open("a", encoding="utf-8", buffering=1)
     return file
 
 

@@ -4,7 +4,8 @@ import hashlib
 import io
 import os
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ class StreamedData:
         self.train_labels = listings["train"].labels
         self.kept_back = held_out_indices(self.train_labels, num_held_out)
         self.used = np.setdiff1d(np.arange(self.num_samples), self.kept_back)
+        self.part: Callable[[int], slice] = slice  # of a batch of so many images, what this process sees: all of it
 
     @property
     def num_samples(self) -> int:
@@ -80,11 +82,12 @@ class StreamedData:
 
     def _loaded(self, pictures: "Pictures", indices: np.ndarray, batch_size: int) -> Iterator[Batch]:
         labels = torch.from_numpy(pictures.labels.astype(np.int64))
-        groups = [indices[start : start + batch_size].tolist() for start in range(0, len(indices), batch_size)]
+        batches = [indices[start : start + batch_size] for start in range(0, len(indices), batch_size)]
+        groups = [batch[self.part(len(batch))].tolist() for batch in batches]
         loader = DataLoader(
             pictures,
             batch_sampler=groups,
-            collate_fn=_stacked,
+            collate_fn=partial(_stacked, nothing=torch.empty(0, *pictures.transform.shape, dtype=torch.uint8)),
             num_workers=min(self.workers, len(groups)),
             pin_memory=self.device.type == "cuda",
             worker_init_fn=_out_of_the_group,
@@ -94,7 +97,7 @@ class StreamedData:
             if isinstance(images, DataError):
                 raise images
             seen = images.to(self.device, non_blocking=True).transpose(0, 1)
-            index = torch.tensor(group)
+            index = torch.tensor(group, dtype=torch.int64)
             yield Batch(self._normalise(seen), labels[index].to(self.device), index.to(self.device))
 
     def _normalise(self, images: Tensor) -> Tensor:
@@ -139,7 +142,7 @@ class Augmented:
 
         steps: Sequence[Any] = [v2.RandomResizedCrop(size), *([v2.RandomHorizontalFlip()] if flip else []), v2.PILToTensor()]
         self.transform = v2.Compose(steps)
-        self.seed, self.epoch, self.views = seed, epoch, views
+        self.seed, self.epoch, self.views, self.shape = seed, epoch, views, (views, 3, size, size)
 
     def __call__(self, image: Any, index: int) -> Tensor:
         return torch.stack([self._view(image, index, view) for view in range(self.views)])
@@ -161,15 +164,16 @@ class Centred:
         from torchvision.transforms import v2
 
         self.transform = v2.Compose([v2.Resize(round(size / SHOWN)), v2.CenterCrop(size), v2.PILToTensor()])
+        self.shape = (1, 3, size, size)
 
     def __call__(self, image: Any, index: int) -> Tensor:
         return self.transform(image)[None]
 
 
-def _stacked(items: list[Tensor | DataError]) -> Tensor | DataError:
-    """A batch, or the first thing that is wrong with it."""
+def _stacked(items: list[Tensor | DataError], nothing: Tensor) -> Tensor | DataError:
+    """A batch, or the first thing that is wrong with it; `nothing` where another process has all of a short batch."""
     problem = next((item for item in items if isinstance(item, DataError)), None)
-    return problem or torch.stack([item for item in items if isinstance(item, Tensor)])
+    return problem or (torch.stack([item for item in items if isinstance(item, Tensor)]) if items else nothing)
 
 
 def _out_of_the_group(worker: int) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from okd.evaluation.evidence import NotInEvidence, history_rows, other_numerics, read_evidence, stale_evidence
-from okd.evaluation.records import RunRecord
+from okd.evaluation.run_record import Exchange, RunRecord
 from okd.evaluation.scores import Predictions, percent_wrong, statistic
 from okd.plan.paper import Cell
 from okd.plan.run import Run
@@ -60,6 +60,7 @@ def _finished(result: dict[str, Any]) -> dict[str, Any]:
         "data_sha256": result["data"],
         "resumes": result["resumes"],
         "peak_memory": result.get("peak_memory"),
+        "exchange": Exchange.of(result.get("exchange")),
     }
 
 

@@ -2,35 +2,10 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from okd.evaluation.run_record import Record, RunRecord
 
 VERDICTS = ("matches", "worse", "better", "undecided", "cannot be decided")
 COMPARABLE = (*VERDICTS, "measured", "too few seeds")
-
-
-class Record(BaseModel):
-    """A piece of a file that `okd tables` writes and `okd report` reads."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class RunRecord(Record):
-    """One training behind a cell."""
-
-    id: str
-    key: str
-    seed: int
-    state: str  # done, diverged, failed, running, stale, not run
-    detail: str = ""  # why it failed, where it diverged, how far it is
-    epochs: int | None = None
-    seconds: float | None = None
-    device: str = ""
-    weights_sha256: str = ""
-    data_sha256: dict[str, str] = {}  # by split, of the images and labels that it trained on
-    resumes: int = 0
-    peak_memory: int | None = None  # bytes on the device; older results do not say
-    from_evidence: bool = False  # its numbers come from reports/evidence/, not from a result on this machine
-    command: str = ""  # that does just this run
 
 
 class Measured(Record):

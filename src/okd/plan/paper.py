@@ -100,6 +100,7 @@ class Recipe(Strict):
     initialisation: Literal["code", "default"] = "code"
     dropout: Number = Field(0.0, ge=0, lt=1)
     warm_up: int = Field(0, ge=0)
+    sync_batchnorm: bool = True
 
     @model_validator(mode="after")
     def _fits(self) -> "Recipe":

@@ -134,6 +134,7 @@ class Resolver:
             initialisation=recipe.initialisation,
             dropout=float(recipe.dropout) if any(self.catalog.networks[name].dropout for name in networks) else 0.0,
             warm_up=warm_up,
+            sync_batchnorm=recipe.sync_batchnorm,
             per_network={
                 name: recipe.per_network[name].model_dump(exclude_none=True) for name in sorted(set(networks) & set(recipe.per_network))
             },

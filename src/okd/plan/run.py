@@ -43,6 +43,7 @@ class RunRecipe:
     dropout: float = field(default=0.0, metadata={"neutral": 0.0})
     warm_up: int = field(default=0, metadata={"neutral": 0})
     per_network: Mapping[str, Mapping[str, float]] = field(default_factory=dict, metadata={"neutral": {}})
+    sync_batchnorm: bool = field(default=True, metadata={"neutral": True})  # one BatchNorm for all processes of a run; else one for each
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +95,8 @@ class Run:
         record["neutral_options"] = sorted(self.neutral_options)
         if self.data is None:
             del record["data"]  # a new field touches no file that does not need it: engines would see it
+        if self.recipe.sync_batchnorm:
+            del record["recipe"]["sync_batchnorm"]
         return json.dumps({"key": self.key} | record, indent=1, allow_nan=False) + "\n"
 
     @staticmethod

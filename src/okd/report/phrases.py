@@ -1,6 +1,6 @@
 """Numbers and sentences as the page shows them."""
 
-from okd.evaluation.records import CellRecord, Measured, ThirdPartyRecord
+from okd.evaluation.records import CellRecord, Measured, RunRecord, ThirdPartyRecord
 from okd.report.states import STATES
 
 UNITS = {"error": "error, percent", "accuracy": "accuracy, percent", "points": "percentage points", "number": "as printed"}
@@ -47,6 +47,27 @@ def hours(seconds: float | None) -> str:
     if seconds is None:
         return ""
     return f"{seconds / 3600:,.2f} h" if seconds >= 600 else f"{seconds:.0f} s"
+
+
+def exchanged(run: RunRecord) -> str:
+    """What students on several nodes sent each other in a cycle, and what their gradients would have taken."""
+    found = run.exchange
+    if found is None:
+        return ""
+    ratio = found.gradients_per_student / found.sent_per_student
+    return (
+        f"{run.id}: {found.students} students on {found.nodes} nodes by {found.by}; in a cycle each student sent "
+        f"{size(found.sent_per_student)} of soft labels, each node got {size(found.received_per_node)} back (measured); gradients in every "
+        f"step would be {size(found.gradients_per_student)} each way and student, {ratio:,.3g} times as much (counted)"
+    )
+
+
+def size(count: float) -> str:
+    """Bytes: 20 MB."""
+    power = 0
+    while count >= 999.5 and power < 4:
+        count, power = count / 1000, power + 1
+    return f"{count:.3g} {('B', 'kB', 'MB', 'GB', 'TB')[power]}"
 
 
 def anchor(address: str) -> str:

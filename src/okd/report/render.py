@@ -75,6 +75,7 @@ def render_contents(contents: Contents) -> str:
             "third_party",
             "look",
             "sentence",
+            "exchanged",
             "gap",
             "memory",
         )

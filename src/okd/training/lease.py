@@ -5,6 +5,7 @@ Snakemake counts GPUs but gives out none. Each device has a few slots, each slot
 
 import fcntl
 import os
+import random
 import socket
 import time
 from pathlib import Path
@@ -63,17 +64,18 @@ class Lease:
         for slot in range(self.slots):
             for device in self.devices:
                 # Whoever waits for all of a device holds its door: nobody new comes in.
-                if (door := self._lock(device, "door", fcntl.LOCK_SH)) is None:
+                if (door := _locked(self.folder, device, "door", fcntl.LOCK_SH)) is None:
                     continue
                 with door:
-                    if handle := self._lock(device, f"slot{slot}"):
+                    if handle := _locked(self.folder, device, f"slot{slot}"):
                         self._handles.append(handle)
                         return device
         return None
 
     def _try_whole(self) -> str | None:
         """Take all slots of a free device; where none is free, keep the door of one, whose trainers then leave one by one."""
-        doors = [self._kept] if self._kept else [(device, door) for device in self.devices if (door := self._lock(device, "door"))]
+        free = ((device, _locked(self.folder, device, "door")) for device in ([] if self._kept else self.devices))
+        doors = [self._kept] if self._kept else [(device, door) for device, door in free if door]
         taken = next(((device, door) for device, door in doors if self._take_all(device)), None)
         keeps = taken or next(iter(doors), None)
         for device, door in doors:
@@ -83,7 +85,7 @@ class Lease:
         return taken[0] if taken else None
 
     def _take_all(self, device: str) -> bool:
-        handles = [handle for slot in range(self.slots) if (handle := self._lock(device, f"slot{slot}"))]
+        handles = [handle for slot in range(self.slots) if (handle := _locked(self.folder, device, f"slot{slot}"))]
         if len(handles) < self.slots:
             for handle in handles:
                 handle.close()
@@ -91,16 +93,55 @@ class Lease:
         self._handles = handles
         return True
 
-    def _lock(self, device: str, what: str, kind: int = fcntl.LOCK_EX) -> IO[str] | None:
-        handle = (self.folder / f"gpu{device}.{what}.lock".replace("/", "_")).open("w")
-        try:
-            fcntl.flock(handle, kind | fcntl.LOCK_NB)
-        except OSError:
-            handle.close()
-            return None
-        return handle
-
     def release(self) -> None:
         for handle in [*self._handles, *(self._kept or ())[1:]]:
             handle.close()
         self._handles, self._kept, self.device = [], None, None
+
+
+class WholeDevices:
+    """As many devices as a large run has processes, each with all its slots: all of them at once or none, so that no two runs wait for
+    each other."""
+
+    def __init__(self, folder: Path, devices: list[str], slots: int, count: int) -> None:
+        if devices and count > len(devices):
+            raise ValueError(f"{count} processes need {count} GPUs; here are {len(devices)}")
+        self.folder, self.devices, self.slots, self.count = folder, devices, slots, count
+        self._handles: dict[str, list[IO[str]]] = {}
+
+    def acquire(self, stop: Stop) -> None:
+        """Wait until enough devices are free; set CUDA_VISIBLE_DEVICES. Raises Stopped."""
+        if not self.devices:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        while not self._try():
+            stop.check()
+            time.sleep(0.5 + random.random())
+        os.environ["OKD_DEVICES"] = os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(self._handles)
+
+    def _try(self) -> bool:
+        for device in self.devices:
+            handles = [handle for slot in range(self.slots) if (handle := _locked(self.folder, device, f"slot{slot}"))]
+            if len(handles) == self.slots and len(self._handles) < self.count:
+                self._handles[device] = handles
+            else:
+                for handle in handles:
+                    handle.close()
+        if len(self._handles) < self.count:
+            self.release()
+        return bool(self._handles)
+
+    def release(self) -> None:
+        for handle in (handle for handles in self._handles.values() for handle in handles):
+            handle.close()
+        self._handles = {}
+
+
+def _locked(folder: Path, device: str, what: str, kind: int = fcntl.LOCK_EX) -> IO[str] | None:
+    handle = (folder / f"gpu{device}.{what}.lock".replace("/", "_")).open("w")
+    try:
+        fcntl.flock(handle, kind | fcntl.LOCK_NB)
+    except OSError:
+        handle.close()
+        return None
+    return handle

@@ -121,9 +121,9 @@ def _merged(parts: Sequence[Part]) -> list[Part]:
     return list(alike.values())
 
 
-def optimizer_for(group: Group, teacher: Teacher, run: Run, kind: type[SGD] = SGD) -> SGD:
-    """SGD with one part for the trunk, each student and the teacher; `per_network` overrides rate and weight decay."""
-    recipe, names = run.recipe, [network.name for network in run.networks]
+def optimizer_for(group: Group, teacher: Teacher, run: Run, kind: type[SGD] = SGD, students: range | None = None) -> SGD:
+    """SGD with one part for the trunk, each student (of those here) and the teacher; `per_network` overrides rate and weight decay."""
+    recipe, names = run.recipe, [network.name for m, network in enumerate(run.networks) if students is None or m in students]
     parts = group.parameter_groups()
     owners = names if len(parts) == len(names) else names[:1] * len(parts)
     own = [recipe.per_network.get(name, {}) for name in owners]

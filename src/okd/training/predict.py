@@ -36,7 +36,8 @@ class Predictions:
 
 def row_names(session: Session) -> list[str]:
     """student_0, student_1, ...; a leader is called leader."""
-    names = [f"student_{m}" for m in range(session.group.size)]
+    first = session.processes.students(session.run).start
+    names = [f"student_{first + m}" for m in range(session.group.size)]
     return [*names[:-1], "leader"] if session.method.leader else names
 
 
@@ -53,6 +54,7 @@ def evaluate(session: Session) -> tuple[dict[str, int], int]:
             counts[-1] += (lesson.prediction.argmax(dim=1) == batch.labels).sum()
             answers_itself = True
         images += len(batch.labels)
+    counts, images = session.processes.sum(counts), int(session.processes.sum(torch.tensor(images)))
     found = dict(zip(names, counts.tolist(), strict=True))
     return (found if answers_itself else {name: found[name] for name in names[:-1]}), images
 
@@ -60,16 +62,19 @@ def evaluate(session: Session) -> tuple[dict[str, int], int]:
 @torch.no_grad()
 def predict(session: Session) -> Predictions:
     """Logits of every student, and of the teacher where it answers for itself, in evaluation mode."""
-    names, labels = row_names(session), list[Tensor]()
+    names, labels, index = row_names(session), list[Tensor](), list[Tensor]()
     rows: dict[str, list[Tensor]] = {}
     for batch, outputs in _answers(session, session.data.test()):
         labels.append(batch.labels)
+        index.append(batch.index)
         for name, logits in zip(names, outputs.logits, strict=True):
             rows.setdefault(name, []).append(logits)
         lesson = session.teacher(batch, outputs)
         if lesson.prediction is not None:
             rows.setdefault("teacher", []).append(lesson.prediction)
-    return Predictions(torch.cat(labels).cpu().numpy(), {name: torch.cat(parts).float().cpu().numpy() for name, parts in rows.items()})
+    whole = session.processes.gather(torch.cat(index))
+    answers = {name: whole(torch.cat(parts)).float().cpu().numpy() for name, parts in rows.items()}
+    return Predictions(whole(torch.cat(labels)).cpu().numpy(), answers)
 
 
 @torch.no_grad()
@@ -79,8 +84,9 @@ def predict_finally(session: Session) -> Predictions:
     network = deepcopy(session.group.student(0)).eval()
     for k, snapshot in enumerate(session.snapshots):
         network.load_state_dict(snapshot)
-        logits = torch.cat([network(batch.images[0])[0] for batch in session.data.test()])
-        predictions.rows[f"snapshot_{k}"] = logits.float().cpu().numpy()
+        seen = [(batch.index, network(batch.images[0])[0]) for batch in session.data.test()]
+        index, logits = (torch.cat(parts) for parts in zip(*seen, strict=True))
+        predictions.rows[f"snapshot_{k}"] = session.processes.gather(index)(logits).float().cpu().numpy()
     return predictions
 
 
@@ -93,7 +99,7 @@ def show(session: Session) -> None:
     batches = session.data.ordered() if wanted == "train" else session.data.held_out()
     seen = [(batch.index, outputs.logits, batch.labels) for batch, outputs in _answers(session, batches)]
     index, logits, labels = zip(*seen, strict=True)
-    session.teacher.remember(torch.cat(index), torch.cat(logits, dim=1), torch.cat(labels))
+    session.processes.remember(session.teacher, session.epoch, torch.cat(index), torch.cat(logits, dim=1), torch.cat(labels))
 
 
 def _answers(session: Session, batches: Iterator[Batch]) -> Iterator[tuple[Batch, Outputs]]:

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from okd.plan.store import Places
 from okd.training import numerics
+from okd.training.part import Part
 from okd.training.predict import Predictions, row_names
 from okd.training.publish import publish_files
-from okd.training.session import Session
+from okd.training.session import Epoch, Session
 
 
 def weights_of(session: Session) -> dict[str, Tensor]:
@@ -29,14 +30,13 @@ def weights_of(session: Session) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}  # branches share a trunk; files do not
 
 
-def history_csv(session: Session) -> str:
+def history_csv(part: Part) -> str:
     """history.csv: one line an epoch, integer correct counts per row."""
     text = io.StringIO()
-    names = row_names(session)
     rows = []
-    for epoch in session.history:
+    for epoch in part.history:
         record = {name: value for name, value in asdict(epoch).items() if name not in ("train_correct", "test_correct")}
-        record |= {f"train_{name}": count for name, count in zip(names, epoch.train_correct, strict=True)}
+        record |= {f"train_{name}": count for name, count in zip(part.names, epoch.train_correct, strict=True)}
         record |= {f"test_{name}": count for name, count in epoch.test_correct.items()}
         rows.append(record)
     columns = list(rows[0]) if rows else ["epoch"]
@@ -46,11 +46,11 @@ def history_csv(session: Session) -> str:
     return text.getvalue()
 
 
-def record_of(session: Session, status: str, predictions: Predictions, digests: dict[str, str], reason: Any) -> dict[str, Any]:
+def record_of(session: Session, status: str, part: Part, digests: dict[str, str], reason: Any) -> dict[str, Any]:
     """result.json. A diverged run has no metrics, only where and how it diverged."""
     assert session.manifest, "made images have no result"
-    run, total = session.run, len(predictions.labels)
-    correct = predictions.correct()
+    run, total = session.run, len(part.predictions.labels)
+    correct = part.predictions.correct()
     return {
         "id": run.id,
         "key": run.key,
@@ -59,7 +59,7 @@ def record_of(session: Session, status: str, predictions: Predictions, digests: 
         "epochs": session.epoch,
         "test_images": total,
         "test_correct": correct if status == "done" else dict.fromkeys(correct),
-        "best_epoch": best_epochs(session) if status == "done" else None,
+        "best_epoch": best_epochs(part.history) if status == "done" else None,
         "seconds": round(session.seconds, 2),
         "device": session.fingerprint,
         "peak_memory": numerics.peak_memory(session.device),
@@ -69,27 +69,32 @@ def record_of(session: Session, status: str, predictions: Predictions, digests: 
         "data_verified": session.manifest.verified,
         "teacher": {"id": run.teacher, "key": run.teacher_key} if run.teacher else None,
         "sha256": digests,
-    }
+    } | ({"exchange": part.exchange} if part.exchange else {})
 
 
-def best_epochs(session: Session) -> dict[str, dict[str, int]]:
+def best_epochs(history: list[Epoch]) -> dict[str, dict[str, int]]:
     """For every row the epoch with most correct answers on the test set, chosen by looking at that set: optimistic."""
     best: dict[str, dict[str, int]] = {}
-    for row in session.history:
+    for row in history:
         for name, count in row.test_correct.items():
             if name not in best or count > best[name]["correct"]:
                 best[name] = {"epoch": row.epoch, "correct": count}
     return best
 
 
-def publish(session: Session, places: Places, *, status: str, predictions: Predictions, reason: Any, may_write: Callable[[], None]) -> None:
-    """Make the five files and publish them. Raises Stopped where the lock is lost or the plan has changed."""
+def publish(session: Session, places: Places, *, status: str, predictions: Predictions, reason: Any, may_write: Callable[[], None]) -> str:
+    """Make the five files and publish them; return how the run ended. Raises Stopped where the lock is lost or the plan has changed."""
+    part = session.processes.collect(Part(row_names(session), weights_of(session), predictions, session.history, reason))
+    if part is None:
+        return status
+    status, reason = ("diverged", part.diverged) if part.diverged else (status, reason)
     arrays = io.BytesIO()
-    np.savez_compressed(arrays, **predictions.arrays())  # type: ignore[arg-type]
+    np.savez_compressed(arrays, **part.predictions.arrays())  # type: ignore[arg-type]
     contents = {
         "spec.json": session.run.to_json().encode(),
-        "weights.safetensors": to_safetensors(weights_of(session)),
+        "weights.safetensors": to_safetensors(part.weights),
         "predictions.npz": arrays.getvalue(),
-        "history.csv": history_csv(session).encode(),
+        "history.csv": history_csv(part).encode(),
     }
-    publish_files(places, contents, lambda digests: record_of(session, status, predictions, digests, reason), may_write=may_write)
+    publish_files(places, contents, lambda digests: record_of(session, status, part, digests, reason), may_write=may_write)
+    return status

@@ -1,12 +1,11 @@
 """Everything that changes while a run trains, built from its spec, saved and restored as one state."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from okd.data.batch import Batch
@@ -15,16 +14,14 @@ from okd.distillation.groups import Group
 from okd.distillation.methods import Method, method
 from okd.distillation.schedules import Schedule, cycle_length, learning_rate
 from okd.distillation.teachers.teacher import Setting, Teacher
-from okd.networks import build
 from okd.networks.network import Network
 from okd.plan.run import Run
-from okd.plan.store import Places, read_json
 from okd.training import numerics
 from okd.training.capture import Captured
+from okd.training.networks import pretrained, students_of
 from okd.training.optimizer import SGD, FusedSGD, optimizer_for
+from okd.training.processes import ALONE, Alone
 from okd.training.step import Alarm, Totals, Weights, losses
-
-STUDENT_SEEDS = 1_000_003  # student m of a run with seed s is initialised from s + m * this: no two runs share one by chance
 
 
 @dataclass
@@ -56,21 +53,26 @@ class Made(NamedTuple):
 class Session:
     """A run in progress. `position` counts steps from the start of the training."""
 
-    def __init__(self, run: Run, root: Path, device: torch.device, *, made: "Made | None" = None) -> None:
+    def __init__(self, run: Run, root: Path, device: torch.device, processes: Alone = ALONE, *, made: "Made | None" = None) -> None:
         """Raises DataError, ValueError. `made` stands in for the run's data set and teacher, as in a bench."""
-        self.numerics = numerics.NUMERICS[run.numerics.name]
+        named = numerics.NUMERICS[run.numerics.name]
+        self.numerics = (
+            replace(named, captured=False, compiled=False) if processes.place.shares_batches else named
+        )  # others answer in no graph
         numerics.apply(self.numerics)
-        self.run, self.device = run, device
+        self.run, self.device, self.processes = run, device, processes
         self.method: Method = method(run.method.name, run.method.options, epochs=run.recipe.epochs)
         if made:
             self.manifest, self.data = None, made.data
         else:
             self.manifest, self.data = feed_for(run, root, device=device, num_held_out=self.method.held_out)
-        self.group: Group = self.method.group(students_of(run)).to(device)
+        self.group: Group = self.method.group(students_of(run, processes.students(run))).to(device)
         self.teacher: Teacher = self._teacher(made.pretrained if made else pretrained(run, root)).to(device)
+        self.data = processes.data(self.data)
+        processes.prepare(self.group, self.teacher, run)
         self.forward = numerics.prepare(self.group, run, self.numerics, device)
         self.objective = torch.compile(self._objective) if self.numerics.compiled else self._objective
-        self.optimizer = optimizer_for(self.group, self.teacher, run, FusedSGD if self.numerics.captured else SGD)
+        self.optimizer = optimizer_for(self.group, self.teacher, run, FusedSGD if named.captured else SGD, processes.students(run))
         self.captured = Captured(self._compute) if self.numerics.captured and device.type == "cuda" else None
         self.rate: Schedule = learning_rate(run.recipe.lr, epochs=run.recipe.epochs, warm_up=run.recipe.warm_up)
         self.initial_rate = learning_rate(run.recipe.lr, epochs=run.recipe.epochs)(0)
@@ -82,7 +84,7 @@ class Session:
         self.seconds = 0.0  # of training, over all its sittings
         self.epoch_seconds = 0.0
         self.resumes = self.inexact_resumes = 0
-        self.fingerprint = str(numerics.fingerprint(device))
+        self.fingerprint = f"{numerics.fingerprint(device)}{processes.words}"
         torch.manual_seed(run.seed)  # dropout and random attention draw from here
 
     def _teacher(self, taught_by: Network | None) -> Teacher:
@@ -131,10 +133,11 @@ class Session:
 
     def _compute(self, batch: Batch) -> None:
         """All of a step that happens on the device."""
-        terms, logits = self.objective(batch)
-        self.alarm.watch(terms)
+        with self.processes.randomness():
+            terms, logits = self.objective(batch)
         self.optimizer.zero_grad()
-        terms[-1].backward()
+        terms = self.processes.backward(terms, self.optimizer.parameters(), len(batch.labels))
+        self.alarm.watch(terms)
         self.optimizer.step()
         self.totals.add(terms, logits, batch.labels)
 
@@ -145,8 +148,9 @@ class Session:
 
     def end_epoch(self, test_correct: dict[str, int], test_images: int) -> None:
         """Write the history's row, keep a snapshot where the method wants one, and move to the next epoch."""
-        images = max(1, self.totals.images)
-        loss = (self.totals.loss / images).tolist()
+        totals = self.processes.total(self.totals)
+        images = max(1, totals.images)
+        loss = (totals.loss / images).tolist()
         self.history.append(
             Epoch(
                 epoch=self.epoch,
@@ -158,8 +162,8 @@ class Session:
                 loss_own=loss[2],
                 loss_total=loss[3],
                 seconds=round(self.epoch_seconds, 3),
-                train_images=self.totals.images,
-                train_correct=self.totals.correct.tolist(),
+                train_images=totals.images,
+                train_correct=totals.correct.tolist(),
                 test_images=test_images,
                 test_correct=test_correct,
             )
@@ -179,7 +183,7 @@ class Session:
             "group": self.group.state_dict(),
             "teacher": self.teacher.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "totals": self.totals.state_dict(),
+            "totals": self.processes.total(self.totals).state_dict(),
             "alarm": self.alarm.first,
             "random": [torch.get_rng_state(), *cuda],
             "history": [asdict(row) for row in self.history],
@@ -197,7 +201,8 @@ class Session:
         self.group.load_state_dict(state["group"])
         self.teacher.load_state_dict(state["teacher"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.totals.load_state_dict(state["totals"])
+        if self.processes.place.saves:  # those that share its batches add to it
+            self.totals.load_state_dict(state["totals"])
         self.alarm.first.copy_(state["alarm"])
         self.alarm.step.fill_(state["epoch"] * self.data.steps_per_epoch + state["step"])
         self.history = [Epoch(**row) for row in state["history"]]
@@ -209,37 +214,3 @@ class Session:
         torch.set_rng_state(state["random"][0])
         if self.device.type == "cuda" and len(state["random"]) > 1:
             torch.cuda.set_rng_state(state["random"][1], self.device)
-
-
-def students_of(run: Run) -> list[Network]:
-    """The students' networks, each initialised from the run's seed and its own number."""
-    names = [network.name for network in run.networks]
-    if run.method.group == "branches":
-        names *= int(run.method.options["students"])
-    return [
-        build(
-            name,
-            run.classes,
-            seed=run.seed + m * STUDENT_SEEDS,
-            initialisation=run.recipe.initialisation,
-            dropout=run.recipe.dropout,
-        )
-        for m, name in enumerate(names)
-    ]
-
-
-def pretrained(run: Run, root: Path) -> Network | None:
-    """The network that teaches this run: student 0 of its teacher's result. Raises ValueError where that is not there."""
-    if run.teacher is None or run.teacher_key is None:
-        return None
-    from okd.plan.store import Index
-
-    teacher = Index(root).run(run.teacher)
-    folder = Places(root, teacher).result
-    record = read_json(folder / "result.json")
-    if teacher.key != run.teacher_key or record is None:
-        raise ValueError(f"its teacher {run.teacher} ({run.teacher_key}) has not been trained; run `okd train {run.teacher}` first")
-    network = build(teacher.networks[0].name, teacher.classes, seed=0, dropout=teacher.recipe.dropout)
-    weights: dict[str, Tensor] = load_file(folder / "weights.safetensors")
-    network.load_state_dict({name.removeprefix("student_0."): tensor for name, tensor in weights.items() if name.startswith("student_0.")})
-    return network

@@ -10,8 +10,10 @@ import torch
 from okd.plan.run import Run
 from okd.plan.store import Places, read_json
 from okd.training import checkpoint
+from okd.training.meeting import Diverged
 from okd.training.numerics import choose_device
 from okd.training.predict import evaluate, predict_finally, show
+from okd.training.processes import ALONE, Alone
 from okd.training.progress import Progress
 from okd.training.result import publish
 from okd.training.session import Session
@@ -21,22 +23,22 @@ CHECK_EVERY = 50  # steps between two looks at the alarm
 SAVE_EVERY_S = 300.0
 
 
-class Diverged(Exception):
-    """A term of the loss, or a weight, was not finite: a result, not a failure."""
-
-    def __init__(self, step: int, term: str) -> None:
-        super().__init__(f"{term} at step {step}")
-        self.step, self.term = step, term
-
-
-def train(run: Run, root: Path, *, stop: Stop, may_write: Callable[[], None], device: torch.device | None = None) -> str:
+def train(
+    run: Run,
+    root: Path,
+    *,
+    stop: Stop,
+    may_write: Callable[[], None],
+    device: torch.device | None = None,
+    processes: Alone = ALONE,
+) -> str:
     """Train a run to its end and publish its result; return "done" or "diverged".
 
     Raises Stopped when it was asked to stop (after saving), DataError, ValueError, OSError.
     """
     places = Places(root, run)
     _require_sound_teacher(run, root)
-    session = _resumed(run, root, places, device or choose_device())
+    session = _resumed(run, root, places, device or choose_device(), processes)
     sitting = _Sitting(session, places, stop, may_write)
     status, reason = "done", None
     try:
@@ -45,11 +47,11 @@ def train(run: Run, root: Path, *, stop: Stop, may_write: Callable[[], None], de
         predictions = predict_finally(session)
     except Diverged as problem:
         status = "diverged"
+        processes.diverged(problem.step, problem.term)
         reason = {"step": problem.step, "term": problem.term, "epoch": problem.step // session.data.steps_per_epoch}
         session = _last_finite(session, root, places)
         predictions = predict_finally(session)
-    publish(session, places, status=status, predictions=predictions, reason=reason, may_write=may_write)
-    return status
+    return publish(session, places, status=status, predictions=predictions, reason=reason, may_write=may_write)
 
 
 def _require_sound_teacher(run: Run, root: Path) -> None:
@@ -61,9 +63,9 @@ def _require_sound_teacher(run: Run, root: Path) -> None:
         raise ValueError(f"{run.id}: its teacher {run.teacher} diverged, there is nothing to learn from it")
 
 
-def _resumed(run: Run, root: Path, places: Places, device: torch.device) -> Session:
-    session = Session(run, root, device)
-    if state := checkpoint.load(places.scratch, key=run.key):
+def _resumed(run: Run, root: Path, places: Places, device: torch.device, processes: Alone) -> Session:
+    session = Session(run, root, device, processes)
+    if state := processes.in_turn(lambda: checkpoint.load(processes.place.scratch(places.scratch), key=run.key)):
         before, now = str(state.get("fingerprint")), session.fingerprint
         try:
             session.load_state_dict(state)
@@ -73,15 +75,19 @@ def _resumed(run: Run, root: Path, places: Places, device: torch.device) -> Sess
         line = f"{run.id}: resumes after {session.position} of {session.num_steps} steps"
         if before != now:
             line += f"; saved on {before}, now on {now}: the last bits may differ, and the result counts it as an inexact resume"
-        print(line, file=sys.stderr)
+        if processes.place.saves:
+            print(line, file=sys.stderr)
+    processes.started(session)
     return session
 
 
 def _last_finite(diverged: Session, root: Path, places: Places) -> Session:
     """The run as its last checkpoint has it, else as it began."""
-    session = Session(diverged.run, root, diverged.device)
-    if state := checkpoint.load(places.scratch, key=diverged.run.key):
+    run, processes = diverged.run, diverged.processes
+    session = Session(run, root, diverged.device, processes)
+    if state := processes.in_turn(lambda: checkpoint.load(processes.place.scratch(places.scratch), key=run.key)):
         session.load_state_dict(state)
+    processes.started(session)
     session.resumes, session.inexact_resumes = diverged.resumes, diverged.inexact_resumes
     return session
 
@@ -94,11 +100,12 @@ def _epoch(session: Session, sitting: "_Sitting") -> None:
         sitting.after_step()
     _look(session)
     remembered = session.teacher.wants(session.epoch) == "train"
+    session.processes.after_steps(session.group, session.teacher)
     show(session)
     correct, images = evaluate(session)
     sitting.tick()
     session.end_epoch(correct, images)
-    deployed = "leader" if session.method.leader else "student_0"
+    deployed = "leader" if session.method.leader else next(iter(correct))
     sitting.after_epoch(error=100 * (1 - correct[deployed] / images), worth_saving=remembered)
 
 
@@ -117,26 +124,31 @@ class _Sitting:
         )
 
     def after_step(self) -> None:
-        session = self.session
-        self.progress.step(session.position / session.num_steps, session.epoch)
-        self._end_if_asked()
-        if time.monotonic() - self.saved > SAVE_EVERY_S:
+        self._tell()
+        if self._agreed(save=time.monotonic() - self.saved > SAVE_EVERY_S):
             self.save()
 
     def after_epoch(self, error: float, *, worth_saving: bool) -> None:
         """Save what took a pass over all images, and the end."""
         session = self.session
         self.progress.error = error
-        self.progress.step(session.position / session.num_steps, session.epoch)
-        self._end_if_asked()
-        if worth_saving or session.epoch == session.run.recipe.epochs:
+        self._tell()
+        if self._agreed(save=worth_saving or session.epoch == session.run.recipe.epochs):
             self.save()
 
-    def _end_if_asked(self) -> None:
+    def _tell(self) -> None:
         session = self.session
-        if self.stop.wanted:
+        if session.processes.place.first:
+            self.progress.step(session.position / session.num_steps, session.epoch)
+
+    def _agreed(self, *, save: bool) -> bool:
+        """Whether to save now. Where any process was asked to stop, all save and raise Stopped."""
+        session = self.session
+        stop, save = session.processes.agree(self.stop.wanted, save)
+        if stop:
             self.save()
             raise Stopped(f"{session.run.id}: stopped ({self.stop.reason}) after {session.position} of {session.num_steps} steps; saved")
+        return save
 
     def tick(self) -> None:
         now = time.monotonic()
@@ -150,8 +162,11 @@ class _Sitting:
         self.tick()
         _look(session)
         self.may_write()
+        folder, state = session.processes.place.scratch(self.places.scratch), session.state_dict()
         try:
-            checkpoint.save(self.places.scratch, session.state_dict(), step=session.position, key=session.run.key, may_write=self.may_write)
+            session.processes.save(
+                lambda: checkpoint.save(folder, state, step=session.position, key=session.run.key, may_write=self.may_write)
+            )
         except checkpoint.NotFinite as problem:
             raise Diverged(session.position, f"weight {problem}") from None
         self.saved = time.monotonic()

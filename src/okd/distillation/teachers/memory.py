@@ -1,6 +1,6 @@
 """Soft labels of the whole training set, made once a cycle and remembered: MD and EC-DNN."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Literal
 
 import torch
@@ -12,7 +12,7 @@ from okd.distillation.schedules import Phases
 from okd.distillation.teachers.teacher import Setting, Teacher
 from okd.distillation.types import Lesson, Outputs
 
-Shares = Callable[[Tensor, Tensor], Tensor]  # logits (M, N, K) and labels (N,) to each student's share (M,), which sum to 1
+Shares = Callable[[Tensor], Tensor]  # how many answers of each student (M,) are right to its share (M,), which sum to 1
 
 
 class Memory(Teacher):
@@ -41,19 +41,36 @@ class Memory(Teacher):
         return "train" if self.phases.distilled(epoch + 1) == 0 else None
 
     def remember(self, index: Tensor, logits: Tensor, labels: Tensor) -> None:
-        shares = self.shares(logits, labels)
+        self.keep(index, self.mixture(self.say(logits), correct_answers(logits, labels)))
+
+    def say(self, logits: Tensor) -> Iterator[Tensor]:
+        """Logits (M, N, K) to each student's soft labels (N, K)."""
+        return (soften(student, self.temperature) for student in logits)
+
+    def mixture(self, soft_labels: Iterable[Tensor], correct: Tensor) -> Tensor:
+        """S (N, K) of what each student says (N, K) and how many of its answers are right (M,): all that MD's server computes."""
+        parts = (share * rows for share, rows in zip(self.shares(correct), soft_labels, strict=True))
+        mixture = next(parts)
+        for part in parts:
+            mixture = mixture + part
+        return mixture
+
+    def keep(self, index: Tensor, mixture: Tensor) -> None:
         self.rows.zero_()
-        for share, student in zip(shares, logits, strict=True):
-            self.rows[index] += share * soften(student, self.temperature)
+        self.rows[index] = mixture
 
 
-def by_accuracy(logits: Tensor, labels: Tensor) -> Tensor:
-    correct = (logits.argmax(dim=2) == labels).sum(dim=1).to(logits.dtype)
-    return torch.where(correct.sum() > 0, correct / correct.sum(), equally(logits, labels))
+def correct_answers(logits: Tensor, labels: Tensor) -> Tensor:
+    """Of each student (M,), of logits (M, N, K); in the type of the shares."""
+    return (logits.argmax(dim=2) == labels).sum(dim=1).to(logits.dtype)
 
 
-def equally(logits: Tensor, labels: Tensor) -> Tensor:
-    return logits.new_full((len(logits),), 1 / len(logits))
+def by_accuracy(correct: Tensor) -> Tensor:
+    return torch.where(correct.sum() > 0, correct / correct.sum(), equally(correct))
+
+
+def equally(correct: Tensor) -> Tensor:
+    return torch.full_like(correct, 1 / len(correct))
 
 
 def memory(temperature: float, *, phases: Phases, shares: Shares):
