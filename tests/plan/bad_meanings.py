@@ -21,7 +21,7 @@ CHOICES = [
         "unknown numerics",
         DIALS,
         ("numerics: exact", "numerics: exakt"),
-        f"{AT}numerics: 'exakt' is not one of exact, fast, fast-bf16, did you mean 'exact'?",
+        f"{AT}numerics: 'exakt' is not one of exact, fast, fast-bf16, fast-compiled, fast-bf16-compiled, did you mean 'exact'?",
     ),
     column(
         "unknown option",
