@@ -98,7 +98,8 @@ KEYS = [
         "unknown key",
         SMALL,
         ("seeds: 1", "colour: red\nseeds: 1"),
-        f"{AT}colour: unknown key (known: title, label, source, recipe, methods, seeds, assumptions, deviations, claims, third_party, tables)",
+        f"{AT}colour: unknown key (known: title, label, source, recipe, methods, seeds, assumptions, deviations, claims, third_party, "
+        "tables)",
     ),
     bad(
         "typo in a key",

@@ -6,7 +6,6 @@ from functools import cache
 
 import pytest
 import torch
-from sessions import CASES, losses, run_of, session_of
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from okd.plan.catalog import catalog
@@ -14,6 +13,7 @@ from okd.plan.settings import Settings
 from okd.training import numerics
 from okd.training.numerics import NUMERICS
 from okd.training.optimizer import SGD, FusedSGD
+from sessions import CASES, losses, run_of, session_of
 
 CPU = torch.device("cpu")
 EPOCHS = 4  # of 5 steps

@@ -147,7 +147,8 @@ class _Sitting:
         stop, save = session.processes.agree(self.stop.wanted, save)
         if stop:
             self.save()
-            raise Stopped(f"{session.run.id}: stopped ({self.stop.reason}) after {session.position} of {session.num_steps} steps; saved")
+            reason = self.stop.reason or "another of its processes was asked to"
+            raise Stopped(f"{session.run.id}: stopped ({reason}) after {session.position} of {session.num_steps} steps; saved")
         return save
 
     def tick(self) -> None:
