@@ -8,7 +8,7 @@ BIN := $(CURDIR)/.venv/bin
 export PATH := $(BIN):$(PATH)
 export PYTHONDONTWRITEBYTECODE = 1
 
-.PHONY: setup demo reproduce test test-all bench science lint format lock clean evidence
+.PHONY: setup demo reproduce test test-slow test-all bench science lint format lock clean evidence
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -44,8 +44,10 @@ evidence: setup  ## render reports/paper.html at scale paper from what git holds
 test: setup  ## the tests: at most ten minutes on two cores
 	@OMP_NUM_THREADS=1 pytest -n 2 -m "not slow"
 
-test-all: setup  ## the long proofs too
-	@OMP_NUM_THREADS=1 pytest -n 2
+test-slow: setup  ## the long proofs alone: every kill point, every fault, both engines, the browser, a real SLURM
+	@OMP_NUM_THREADS=1 pytest -n 2 -m slow --durations=10
+
+test-all: test test-slow  ## all of them
 
 bench: setup  ## what a step of each method costs here, against an ordinary loop in the same run
 	@OMP_NUM_THREADS=1 okd bench
