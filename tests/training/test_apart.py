@@ -193,7 +193,8 @@ def test_killed_nodes_start_again_and_nothing_differs(
     for kill in range(kills):
         together = Together(tmp_path / f"said-{kill}").start(2, lambda rank: finish(run, project, where(rank, 2)))
         victim = draw.randrange(2)
-        while not list((tmp_path / "marks").glob(f"{together.pids[victim]}-*")):
+        patience = time.monotonic() + 10  # where the run was finished before, nobody takes a step
+        while not list((tmp_path / "marks").glob(f"{together.pids[victim]}-*")) and time.monotonic() < patience:
             time.sleep(0.005)  # it should die in training
         time.sleep(draw.uniform(0.0, 0.3))
         at = together.kill(victim)

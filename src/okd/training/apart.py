@@ -56,7 +56,8 @@ class Apart(Alone):
 
     def agree(self, *wishes: bool) -> tuple[bool, ...]:
         """Nobody is asked; but where another is gone, this one should stop, and save."""
-        if words := self.meeting.lost():
+        ended = self.session is not None and self.session.epoch == self.run.recipe.epochs  # others may have gone home
+        if not ended and (words := self.meeting.lost()):
             self.stop.reason = self.stop.reason or words
         return (wishes[0] or self.stop.reason is not None, *wishes[1:])
 
