@@ -29,17 +29,22 @@ LATER = (
 )
 
 
-def run_forked(command: list[str], folder: Path, environment: Mapping[str, str], files: tuple[Path, Path]) -> int:
-    """Run to the end; standard output and error go to the files. The exit code, negative after a signal."""
+def run_forked(command: list[str], folder: Path, environment: Mapping[str, str], files: tuple[Path, Path], patience_s: int) -> int:
+    """Run to the end; standard output and error go to the files. The exit code, negative after a signal, an alarm after `patience_s`."""
     server = _server()
     assert server.stdin and server.stdout
-    request = {"command": command, "folder": str(folder), "environment": dict(environment), "files": [str(file) for file in files]}
+    request = {
+        "command": command,
+        "folder": str(folder),
+        "environment": dict(environment),
+        "files": [str(file) for file in files],
+        "patience_s": patience_s,
+    }
     server.stdin.write(json.dumps(request) + "\n")
     server.stdin.flush()
     return int(server.stdout.readline())
 
 
-@cache
 @cache
 def _server() -> "subprocess.Popen[str]":
     """One for this process; it ends when this process closes its end of the pipe."""
@@ -91,6 +96,7 @@ def _function(place: str) -> Callable[[], int | None]:
 
 def _become(request: dict) -> None:
     os.setsid()
+    signal.alarm(request["patience_s"])
     os.chdir(request["folder"])
     os.environ.clear()
     os.environ.update(request["environment"])

@@ -64,22 +64,22 @@ class Checkout:
             "GIT_CONFIG_SYSTEM": os.devnull,
         } | self.stub
 
-    def run(self, *command: str | Path, code: int | None = 0, patience: float = PATIENCE_S) -> Done:
+    def run(self, *command: str | Path, code: int | None = 0, patience_s: int = PATIENCE_S) -> Done:
         """Run to the end; `code` is what it must end with, None whatever."""
         words = [str(word) for word in command]
         if words[0] in MAINS:
-            done = self._run_forked(words)
+            done = self._run_forked(words, patience_s)
         else:
             with self.start(*command) as process:
-                out, err = process.communicate(timeout=patience)
+                out, err = process.communicate(timeout=patience_s)
             done = Done(process.returncode, out, err)
         assert code in (None, done.code), f"{' '.join(words)} ended with {done.code}, not {code}:\n{done.text}"
         return done
 
-    def _run_forked(self, command: list[str]) -> Done:
+    def _run_forked(self, command: list[str], patience_s: int) -> Done:
         with TemporaryDirectory() as folder:
             files = Path(folder, "out"), Path(folder, "err")
-            code = run_forked(command, self.root, self.environment, files)
+            code = run_forked(command, self.root, self.environment, files, patience_s)
             return Done(code, *(file.read_text() for file in files))
 
     @contextmanager
@@ -95,11 +95,11 @@ class Checkout:
             start_new_session=True,
             preexec_fn=_heed_interrupts,
         )
-        try:
-            with process:
+        with process:
+            try:
                 yield process
-        finally:
-            kill_group(process)
+            finally:
+                kill_group(process)  # before leaving waits for it
 
     def okd(self, *arguments: str, code: int | None = 0) -> Done:
         return self.run("okd", *arguments, code=code)

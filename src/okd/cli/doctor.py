@@ -1,6 +1,5 @@
 """`okd doctor`: what this machine has, what is missing, and what to type."""
 
-import fcntl
 import json
 import os
 import platform
@@ -95,18 +94,13 @@ def _data(project: Project, names: set[str]) -> Iterator[Finding]:
 
 
 def _engines(root: Path) -> Iterator[Finding]:
-    """Locks of Snakemake outlive it; DVC's end with it."""
+    """Locks of Snakemake outlive it; DVC's end with it, and while a stage runs it holds none on the whole."""
     if any((root / ".snakemake" / "locks").glob("*")):
         owner = _at_work("snakemake", root)
         words = f"Snakemake is at work here (process {owner})" if owner else "Snakemake was killed here and its folder is locked"
         yield Finding(what=words, type="" if owner else "snakemake --unlock")
-    lock = root / ".dvc" / "tmp" / "lock"
-    if lock.exists():
-        with lock.open() as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except OSError:
-                yield Finding(what=f"dvc is at work here (process {lock.read_text().strip() or 'unknown'})")
+    if owner := _at_work("dvc", root):
+        yield Finding(what=f"dvc is at work here (process {owner})")
 
 
 def _at_work(program: str, root: Path) -> int | None:
