@@ -90,6 +90,27 @@ def test_costs_json_is_what_would_be_counted_today() -> None:
     assert stored == json.loads(json.dumps(all_costs())), "run `okd cost --all`"
 
 
+@pytest.mark.parametrize(
+    ("name", "classes", "size", "parameters", "millions"),
+    [
+        ("squeezenet1.1", 1000, 224, 1_235_496, "349"),  # its last stage depends on the number of classes
+        ("resnet18", 1000, 224, 11_689_512, "1814"),
+        ("mobilenetv2-x0.5", 1000, 224, 1_968_680, "97"),
+        ("vgg16", 100, 32, 15_299_748, "313.8"),
+        ("densenet-100-12-bc", 100, 32, 800_032, "288.0"),
+        ("wrn-20-8", 10, 32, 6_848_090, ""),
+    ],
+)
+def test_costs_json_has_the_published_counts(name: str, classes: int, size: int, parameters: int, millions: str) -> None:
+    """Parameters and multiply-adds in 1e6, as the papers' specifications have them."""
+    from okd.plan.price import group_cost
+
+    cost = group_cost([name], classes=classes, size=size)
+    assert cost.deployed_parameters == parameters
+    if millions:
+        assert f"{cost.deployed_flops / 2e6:.{len(millions.partition('.')[2])}f}" == millions
+
+
 def test_an_unknown_name_gets_one_line() -> None:
     with pytest.raises(ValueError, match=re.escape("unknown network 'resnet33', did you mean 'resnet34'?")):
         cost("--network resnet33")

@@ -10,7 +10,7 @@ import typer
 
 from okd.cli.options import Json
 from okd.plan.catalog import Catalog, Value, catalog, unknown
-from okd.plan.store import write_json
+from okd.plan.store import write_atomically
 
 
 def register(app: typer.Typer) -> None:
@@ -34,7 +34,8 @@ def cost(
     known = catalog()
     if every:
         file = Path(str(files("okd") / "costs.json"))
-        write_json(file, all_costs())
+        rows = ",\n".join(f"{json.dumps(name)}: {json.dumps(row)}" for name, row in all_costs()["networks"].items())
+        write_atomically(file, lambda stream: stream.write(f'{{"networks": {{\n{rows}\n}}}}\n'))  # a line each: to read, and to compare
         typer.echo(f"{file.name}: {len(known.networks)} networks known, {sum(entry.built for entry in known.networks.values())} counted")
         return
     names = [name.strip() for name in network.split(",") if name.strip()]

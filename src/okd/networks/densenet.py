@@ -5,6 +5,7 @@ literature: BC (bottleneck layers 6-6-6, transitions that halve the channels; OK
 """
 
 from functools import partial
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -46,10 +47,20 @@ def transition(inputs: int, outputs: int) -> list[nn.Module]:
 Layer = type[PlainLayer] | type[BottleneckLayer]
 
 
-def densenet(classes: int, *, depth: int, growth: int, stem: int, layer: Layer = BottleneckLayer, compression: int = 2) -> Network:
+def densenet(
+    classes: int,
+    *,
+    depth: int,
+    growth: int,
+    stem: int,
+    layer: Layer = BottleneckLayer,
+    compression: int = 2,
+    fan: Literal["fan_in", "fan_out"] = "fan_in",
+) -> Network:
     """`depth` layers in each of three blocks; a transition belongs to the block before it, the last BatchNorm and ReLU to the pooling.
 
     So branches that start before the third block have their own, and branches that start behind it share one, as in OKDDip's code.
+    With "fan_in" the classifier's bias starts at 0 (OKDDip's code), with "fan_out" as PyTorch has it (pytorch-classification, ONE).
     """
     width = stem
     stages: list[nn.Module] = [conv3x3(3, width)]
@@ -62,14 +73,15 @@ def densenet(classes: int, *, depth: int, growth: int, stem: int, layer: Layer =
         stages.append(nn.Sequential(*layers))
     classifier = nn.Linear(width, classes)
     network = Network(stages, nn.Sequential(nn.BatchNorm2d(width), nn.ReLU(), GlobalAverage()), classifier)
-    kaiming(network, fan="fan_in")
-    nn.init.zeros_(classifier.bias)
+    kaiming(network, fan=fan)
+    if fan == "fan_in":
+        nn.init.zeros_(classifier.bias)
     return network
 
 
 DENSENETS = {
-    "densenet-100-12-bc": partial(densenet, depth=16, growth=12, stem=24),
-    "densenet-190-40-bc": partial(densenet, depth=31, growth=40, stem=80),
+    "densenet-100-12-bc": partial(densenet, depth=16, growth=12, stem=24, fan="fan_out"),
+    "densenet-190-40-bc": partial(densenet, depth=31, growth=40, stem=80, fan="fan_out"),
     "densenet-40-12": partial(densenet, depth=12, growth=12, stem=16, layer=PlainLayer, compression=1),
     "densenet-40-12-bc": partial(densenet, depth=6, growth=12, stem=24),
     "densenet-tiny": partial(densenet, depth=2, growth=6, stem=12),

@@ -21,14 +21,15 @@ class OverBudget(Exception):
     """The plan costs more than params.yaml allows: exit code 6."""
 
 
+Count = tuple[int, int]  # fixed, and per class
+
+
 @dataclass(frozen=True, kw_only=True)
 class NetworkCost:
-    """Counted by `okd cost --all`. Stage by stage, so that branches can be priced without building them."""
+    """Counted by `okd cost --all`. Stage by stage and then the head, so that branches can be priced without building them."""
 
-    stage_parameters: list[int]
-    stage_flops: list[int]  # 2 x multiply-adds of one image of `input` pixels a side
-    head_parameters: tuple[int, int]  # fixed, and per class
-    head_flops: tuple[int, int]
+    parameters: list[Count]
+    flops: list[Count]  # 2 x multiply-adds of one image of `input` pixels a side
     input: int
 
 
@@ -62,10 +63,7 @@ class Price:
 def network_costs() -> dict[str, NetworkCost]:
     """costs.json, by network."""
     record = json.loads((files("okd") / "costs.json").read_text(encoding="utf-8"))
-    return {
-        name: NetworkCost(**row | {"head_parameters": tuple(row["head_parameters"]), "head_flops": tuple(row["head_flops"])})
-        for name, row in record["networks"].items()
-    }
+    return {name: NetworkCost(**row) for name, row in record["networks"].items()}
 
 
 def group_cost(names: list[str], *, classes: int, size: int, fork: Sequence[Sequence[int]] = ()) -> GroupCost:
@@ -95,8 +93,8 @@ def _network(name: str, classes: int, size: int) -> tuple[list[int], list[int]]:
     """Parameters and operations, stage by stage and then the head, at an image size."""
     cost = network_costs()[name]
     area = (size / cost.input) ** 2
-    head = [fixed + each * classes for fixed, each in (cost.head_parameters, cost.head_flops)]
-    return [*cost.stage_parameters, head[0]], [*(round(flops * area) for flops in cost.stage_flops), head[1]]
+    parameters, flops = ([fixed + each * classes for fixed, each in counts] for counts in (cost.parameters, cost.flops))
+    return parameters, [*(round(count * area) for count in flops[:-1]), flops[-1]]
 
 
 def cost_of(run: Run) -> GroupCost:

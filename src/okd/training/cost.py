@@ -12,7 +12,6 @@ from okd.data.batch import Batch
 from okd.distillation.methods import method
 from okd.distillation.teachers.teacher import Setting
 from okd.networks import NETWORKS
-from okd.networks.network import Network
 from okd.plan.catalog import Value, catalog
 from okd.plan.price import NetworkCost
 
@@ -28,21 +27,30 @@ class TrainingCost:
 
 
 def network_cost(name: str) -> NetworkCost:
-    """Count a network stage by stage, and its head for 10 and 100 classes (it is linear in them)."""
+    """Count a network stage by stage, for 10 and 100 classes: all is linear in them, and SqueezeNet's last stage depends on them too."""
     size = catalog().networks[name].input
+    few, many = (_counts(name, classes, size) for classes in (10, 100))
+    parameters, flops = ([_line(*pair) for pair in zip(*counts, strict=True)] for counts in zip(few, many, strict=True))
+    return NetworkCost(parameters=parameters, flops=flops, input=size)
+
+
+def _counts(name: str, classes: int, size: int) -> tuple[list[int], list[int]]:
+    """Parameters and operations of every stage and of the head."""
     with torch.device("meta"):
-        few, many = NETWORKS[name](10).eval(), NETWORKS[name](100).eval()
+        network = NETWORKS[name](classes).eval()
         maps, parameters, flops = torch.zeros(1, 3, size, size), list[int](), list[int]()
-        for stage in few.stages:
+        for stage in network.stages:
             parameters.append(num_parameters(stage))
             count, maps = _flops(stage, maps)
             flops.append(count)
-        heads = [_head(network, maps) for network in (few, many)]
-    each = [(large - small) // 90 for small, large in zip(*heads, strict=True)]
-    fixed = [small - 10 * slope for small, slope in zip(heads[0], each, strict=True)]
-    return NetworkCost(
-        stage_parameters=parameters, stage_flops=flops, head_parameters=(fixed[0], each[0]), head_flops=(fixed[1], each[1]), input=size
-    )
+        parameters.append(num_parameters(network.pool) + num_parameters(network.classifier))
+        flops.append(_flops(network.classify, maps)[0])
+    return parameters, flops
+
+
+def _line(few: int, many: int) -> tuple[int, int]:
+    each = (many - few) // 90
+    return few - 10 * each, each
 
 
 def all_costs() -> dict[str, Any]:
@@ -87,11 +95,6 @@ def training_cost(names: list[str], name: str, options: dict[str, Value], *, cla
 
 def num_parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
-
-
-def _head(network: Network, maps: Tensor) -> tuple[int, int]:
-    parameters = num_parameters(network.pool) + num_parameters(network.classifier)
-    return parameters, _flops(network.classify, maps)[0]
 
 
 def _flops(compute: Callable[[Tensor], Any], values: Tensor) -> tuple[int, Any]:
