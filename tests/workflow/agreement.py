@@ -3,10 +3,11 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from project import Checkout, Done
+from project import ROOT, Checkout, Done
 
 Wanted = tuple[Sequence[str], Sequence[str]]  # runs that Snakemake would train; runs whose stage `dvc status` names
 NOTHING: Wanted = ((), ())
+HEAD = "| Step | Wanted | Command | Trained | Wanted then |\n|---|---|---|---|---|"
 COMMANDS = {
     "snakemake": ("snakemake", "--cores", "2"),
     "dvc repro": ("dvc", "repro"),
@@ -47,7 +48,8 @@ class Agreement:
             teacher = index[run].get("teacher", "").split("/")[-2:-1]
             assert not set(teacher) & set(trained[trained.index(run) :]), f"{words}: {run} before its teacher"
         after = self.expect(f"{words}: after", then)
-        self.rows.append(f"| {words} | {before} | {by} | {len(trained)} | {after} |")
+        ends = f" (ends with {code})" if code else ""
+        self.rows.append(f"| {words} | {before} | `{by}` | {len(trained)}{ends} | {after} |")
         return done
 
     def expect(self, where: str, wanted: Wanted | None) -> str:
@@ -59,5 +61,7 @@ class Agreement:
         return " / ".join(str(len(runs)) for runs in found)
 
     def table(self) -> str:
-        head = "| step | wanted by Snakemake / named by `dvc status` | command | trained | wanted then |\n|---|---|---|---|---|"
-        return "\n".join([head, *self.rows])
+        """The rows, which must be rows of ARCHITECTURE.md, letter for letter."""
+        documented = (ROOT / "ARCHITECTURE.md").read_text().splitlines()
+        assert [row for row in self.rows if row not in documented] == []
+        return "\n".join([HEAD, *self.rows])
