@@ -4,7 +4,7 @@ from math import cos, exp, pi
 
 import pytest
 
-from okd.distillation.schedules import ByPhase, Constant, Phases, RampUp, cycle_length, learning_rate
+from okd.distillation.schedules import ByPhase, Constant, Phases, RampUp, cycle_ends, learning_rate
 
 
 def test_ramp_up_is_the_codes_of_one_and_okddip() -> None:
@@ -35,11 +35,20 @@ def test_cosine_cycles_start_again() -> None:
 
 
 @pytest.mark.parametrize(
-    ("lr", "epochs", "length"),
-    [({"cycles": [0.2, 5]}, 300, 60), ({"cycles": [0.2, 5]}, 6, 2), ({"cosine": 0.2}, 6, 6), ({"multistep": [0.1]}, 6, 6)],
+    ("lr", "epochs", "ends"),
+    [
+        ({"cycles": [0.2, 5]}, 300, (60, 120, 180, 240, 300)),
+        ({"cycles": [0.2, 5]}, 6, (2, 3, 4, 5, 6)),
+        ({"cycles": [0.2, 3]}, 10, (4, 7, 10)),
+        ({"cosine": 0.2}, 6, (6,)),
+        ({"multistep": [0.1]}, 6, (6,)),
+    ],
 )
-def test_cycle_length(lr, epochs: int, length: int) -> None:
-    assert cycle_length(lr, epochs=epochs) == length
+def test_as_many_cycles_as_were_asked_for(lr, epochs: int, ends: tuple[int, ...]) -> None:
+    assert cycle_ends(lr, epochs=epochs) == ends
+    if "cycles" in lr:
+        rate = learning_rate(lr, epochs=epochs)
+        assert [epoch for epoch in range(epochs) if rate(epoch) == 0.2] == [0, *ends[:-1]]
 
 
 def test_warm_up_grows_linearly_and_then_follows() -> None:

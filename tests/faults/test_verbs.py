@@ -14,7 +14,9 @@ import pytest
 from child import Child, Nursery, after
 from tiny import Trial
 
+import okd.training.train
 from okd.plan.store import read_json, write_json
+from okd.training.entries import clear
 from okd.training.train import _Sitting
 
 pytest_plugins = ("trainers",)
@@ -72,6 +74,22 @@ RESULTS: dict[str, tuple[Callable[[Trial], Any], str]] = {
     "a better number": (better_by_one, "its counts of correct answers are not those of predictions.npz"),
     "other answers": (other_answers, "its counts of correct answers are not those of predictions.npz"),
 }
+
+
+def as_it_is() -> None:
+    okd.training.train.clear = clear
+
+
+def test_a_finished_run_leaves_no_resume_file_and_starts_from_scratch(nursery: Nursery, trial: Callable[[str], Trial]) -> None:
+    one = trial("resnet8-baseline").fresh()
+    first = nursery.train(one, hooks=[as_it_is])
+    assert first.code == 0, first.text
+    assert not list(one.scratch.glob("resume*"))
+    shutil.rmtree(one.places.folder)
+    again = nursery.train(one, hooks=[as_it_is])
+    assert again.code == 0, again.text
+    assert again.steps == first.steps > 0
+    assert (read_json(one.places.result / "result.json") or {})["resumes"] == 0
 
 
 def test_all_is_well(nursery: Nursery, done: Trial) -> None:

@@ -63,6 +63,12 @@ TOGETHER = [
         "DML: {method: md, t_in: 2, t_d: 3}",
         "DML.t_d: t_in + t_d = 5 epochs, but the run has 2: nothing would be distilled",
     ),
+    column(
+        "one network of several",
+        "DML: {method: dml}",
+        "DML: {network: null, networks: [resnet8], method: dml}",
+        "DML.networks: dml needs at least two students",
+    ),
     column("one student", "DML: {method: dml}", "DML: {method: dml, students: 1}", "DML.students: dml needs at least two students"),
     column("weight above 1", "KD: {method: kd,", "KD: {method: kd, alpha: 1.5,", "KD.alpha: 1.5 must be at most 1"),
     column(

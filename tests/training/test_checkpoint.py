@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import torch
 
 from okd.training import checkpoint
 from okd.training.entries import resume_files
-from okd.training.lock import RunLock
+from okd.training.lock import RunLock, holder
 from okd.training.stop import Stop, Stopped
 
 
@@ -35,6 +36,16 @@ def folder(tmp_path: Path) -> Path:
 def test_two_are_kept_and_the_newest_is_loaded(folder: Path) -> None:
     assert [file.name.split("-")[1] for file in resume_files(folder)] == ["3", "2"]
     assert loaded(folder) == 3
+
+
+def test_one_that_was_set_aside_costs_no_other_its_place(folder: Path) -> None:
+    newest = resume_files(folder)[0]
+    newest.write_bytes(b"rubbish")
+    assert loaded(folder) == 2
+    checkpoint.save(folder, state(4), step=4, key="k")
+    assert [file.name.split("-")[1] for file in resume_files(folder)] == ["4", "2"]
+    resume_files(folder)[0].write_bytes(b"rubbish")
+    assert loaded(folder) == 2
 
 
 def test_two_bad_ones_stop_the_run(folder: Path) -> None:
@@ -102,7 +113,7 @@ def test_a_second_trainer_is_told_who_has_the_run(tmp_path: Path, stop: Stop) ->
 
 def test_a_dead_owner_is_replaced(tmp_path: Path, stop: Stop) -> None:
     program = (
-        "import sys, os; from pathlib import Path; from okd.training.lock import RunLock; from okd.training.stop import Stop\n"
+        "import sys, os; from pathlib import Path; from okd.training.lock import RunLock, holder; from okd.training.stop import Stop\n"
         "RunLock(Path(sys.argv[1])).acquire(Stop()); os._exit(9)"
     )
     subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=False)
@@ -142,3 +153,26 @@ def test_many_at_once_give_one_owner(tmp_path: Path, stop: Stop) -> None:
         thread.join()
     assert len(owners) == 1
     owners[0].release()
+
+
+def test_a_lock_that_was_taken_while_another_looked_is_put_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two wait for a dead owner's lock, and both see that it is dead; the slower one must not bury the faster one's."""
+    dead, fast, slow = (RunLock(tmp_path) for _ in range(3))
+    dead.owner = replace(dead.owner, started=-1.0)
+    assert dead._try()
+    seen = slow._stale()
+    assert seen
+    stale = slow._read()
+    assert fast._try()
+    assert not slow._bury(stale)
+    assert fast.owned()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["lock"]
+
+
+def test_a_node_has_the_run_too(tmp_path: Path) -> None:
+    node = RunLock(tmp_path / "node-1")
+    assert holder(tmp_path) is None
+    node.acquire(Stop())
+    assert holder(tmp_path) == node.owner
+    node.release()
+    assert holder(tmp_path) is None

@@ -26,8 +26,8 @@ def checkout(tmp_path: Path) -> Checkout:
     return checkout
 
 
-def lock_of(checkout: Checkout, run: str, owner: Owner) -> Path:
-    folder = checkout.root / "scratch" / run / checkout.index()[run]["key"] / "lock"
+def lock_of(checkout: Checkout, run: str, owner: Owner, node: str = "") -> Path:
+    folder = checkout.root / "scratch" / run / checkout.index()[run]["key"] / node / "lock"
     folder.mkdir(parents=True)
     (folder / "owner.json").write_text(json.dumps(asdict(owner)))
     return folder
@@ -118,3 +118,21 @@ def test_record_takes_no_student_whose_teacher_is_gone(tmp_path: Path, tmp_path_
     checkout = finished_checkout(tmp_path / "finished", tmp_path_factory)
     checkout.delete(TEACHER)
     assert checkout.okd("record").lines("recorded") == ["okd: recorded 4 of 6 runs in dvc.lock"]
+
+
+def test_gc_leaves_devices_and_what_is_not_its_own(checkout: Checkout) -> None:
+    """Leases of devices; a node's lock and what it publishes; a file among the results. A folder may go with its last lock."""
+    root, keys, me = checkout.root, {run: row["key"] for run, row in checkout.index().items()}, Owner.me()
+    lease, stray = root / "scratch" / "devices" / "host" / "gpu0.slot0.lock", root / "results" / "paper" / ".DS_Store"
+    publishing = root / "results" / "new" / f"{TEACHER}.{keys[TEACHER]}" / "x"
+    for file in (lease, stray, publishing):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    node = lock_of(checkout, TEACHER, me, "node-1")
+    unplanned = root / "scratch" / "gone" / "0123456789ab" / "lock" / "owner.json"
+    unplanned.parent.mkdir(parents=True)
+    unplanned.write_text(json.dumps(asdict(replace(me, started=me.started - 1))))
+    assert f"{TEACHER} is being trained by process {me.pid}" in checkout.okd("doctor", code=None).out
+    checkout.okd("gc")
+    assert all(path.exists() for path in (lease, stray, publishing, node))
+    assert not unplanned.parents[2].exists()

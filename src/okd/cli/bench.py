@@ -39,6 +39,8 @@ def bench(
     for kind, given, things in (("method", names, known.methods), ("network", network or [], known.networks)):
         if strange := next((name for name in given if name not in things), None):
             raise ValueError(unknown(kind, strange, things))
+    if calibrate and threads > 1:
+        raise ValueError("--calibrate measures what a training here has: one CPU thread; leave --threads out")
     import torch
 
     from okd.training.bench import bench_run, in_turns, under
@@ -114,7 +116,7 @@ def _line(row: "Sequence[Measured]", large: bool) -> str:
         low, high = min(ratios), max(ratios)
         extra = f"; {other.epoch_s():.2f} s" if large else ""
         cells.append(f"{median(ratios):.2f} ({low:.2f} to {high:.2f}{extra})")
-    cells += [f"{max(measured.peak_memory for measured in row) / 1e6:,.0f}"] if large else []
+    cells += [" / ".join(f"{measured.peak_memory / 1e6:,.0f}" for measured in row)] if large else []
     return f"| {' | '.join(cells)} |"
 
 

@@ -16,7 +16,7 @@ from okd.plan.settings import Project, find_root, open_project
 from okd.plan.source import Faults
 from okd.plan.store import Index, Places
 from okd.training.lease import visible_devices
-from okd.training.lock import holder
+from okd.training.lock import NODES, holder
 
 PACKAGES = ("torch", "torchvision", "snakemake", "dvc")
 ROOMY_BYTES = 5e9
@@ -116,8 +116,8 @@ def _at_work(program: str, root: Path) -> int | None:
 
 
 def _leftovers(root: Path) -> Iterator[Finding]:
-    for lock in sorted((root / "scratch").glob("*/*/lock")):
-        owner, run = holder(lock.parent), lock.parent.parent.name
+    for lock in sorted([*(root / "scratch").glob("*/*/lock"), *(root / "scratch").glob(f"*/*/{NODES}/lock")]):
+        owner, run = holder(lock.parent), lock.relative_to(root / "scratch").parts[0]
         if owner:
             yield Finding(what=f"{run} is being trained by {owner}")
         else:

@@ -14,9 +14,10 @@ import typer
 from okd.plan.planner import make_plan
 from okd.plan.settings import Project, Scale, open_project
 from okd.plan.store import FILES
-from okd.training.lock import holder
+from okd.training.lock import NODES, holder
 
 TEMPORARY = re.compile(r"\..+\.([0-9]+)\.tmp")  # `.<name>.<process>.tmp`
+KEY = re.compile(r"[0-9a-f]{12}")  # of a run's spec
 YOUNG_S = 60.0  # what a living process may still need, on another machine too
 SCALES = get_args(Scale)
 OUR_FOLDERS = ("plan", "data", "reports", "scratch")
@@ -43,6 +44,8 @@ def gc(
     project = open_project()
     wanted, total = _wanted(project, every), 0
     for waste in [*_leftovers(project.root), *_results(project.root, wanted), *_scratch(project.root, wanted)]:
+        if not waste.path.exists():  # it went with what was in it
+            continue
         size = _size(waste.path)
         total += size
         typer.echo(f"{waste.path.relative_to(project.root)}: {waste.why}, {size / 1e6:.1f} MB")
@@ -67,7 +70,7 @@ def _leftovers(root: Path) -> Iterator[Waste]:
             yield Waste(path=folder, why="never published")
     for folder in sorted((root / "results" / "old").glob("*")):
         yield Waste(path=folder, why="replaced")
-    for lock in sorted((root / "scratch").glob("*/*/lock*")):
+    for lock in sorted(lock for where in ("", f"/{NODES}") for lock in (root / "scratch").glob(f"*/*{where}/lock*")):
         if holder(lock.parent) is None and (lock.name == "lock" or _old(lock)):
             yield Waste(path=lock, why="lock of a dead trainer")
     for file in sorted([*root.glob(".*.tmp"), *(file for name in OUR_FOLDERS for file in (root / name).rglob(".*.tmp"))]):
@@ -77,15 +80,16 @@ def _leftovers(root: Path) -> Iterator[Waste]:
 
 
 def _results(root: Path, wanted: set[tuple[str, str]]) -> Iterator[Waste]:
-    for folder in sorted(folder for scale in SCALES for folder in (root / "results" / scale).glob("*")):
+    for folder in sorted(folder for scale in SCALES for folder in (root / "results" / scale).glob("*") if folder.is_dir()):
         if not any((folder.name, result.name) in wanted for result in folder.iterdir()):
             yield Waste(path=folder, why="nothing wants it")
 
 
 def _scratch(root: Path, wanted: set[tuple[str, str]]) -> Iterator[Waste]:
     finished = {file.parent.parts[-2:] for file in (root / "results").glob(f"*/*/*/{FILES[-1]}")}
-    for folder in sorted(folder for folder in (root / "scratch").glob("*/*") if folder.is_dir() and holder(folder) is None):
-        if (name := folder.parts[-2:]) in finished or name not in wanted:
+    folders = [folder for folder in sorted((root / "scratch").glob("*/*")) if KEY.fullmatch(folder.name) and folder.is_dir()]
+    for folder in folders:  # and nothing else: leases of devices are there, too
+        if ((name := folder.parts[-2:]) in finished or name not in wanted) and holder(folder) is None:
             yield Waste(path=folder, why="of a finished run" if name in finished else "nothing wants it")
 
 
@@ -103,9 +107,10 @@ def _delete(path: Path, root: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
-    for parent in {home, path.parent} - {root}:
-        if not any(parent.iterdir()):
+    for parent in (home, path.parent):
+        while parent != root and parent.is_dir() and not any(parent.iterdir()):
             parent.rmdir()
+            parent = parent.parent
 
 
 def _size(path: Path) -> int:

@@ -10,6 +10,7 @@ from okd.cli.options import Json
 from okd.evaluation.integrity import problems, result_folders
 from okd.plan.settings import find_root
 from okd.training.entries import INDEX, read_index, resume_files, sha256_of
+from okd.training.lock import NODES
 
 
 def register(app: typer.Typer) -> None:
@@ -20,7 +21,8 @@ def verify(as_json: Json = False) -> None:
     """Compare every result and resume file with what was recorded when it was written; ends with 1 and names what does not hold."""
     root = find_root()
     results = result_folders(root)
-    resumable = sorted(folder for folder in (root / "scratch").glob("*/*") if (folder / INDEX).exists() or resume_files(folder))
+    folders = [*(root / "scratch").glob("*/*"), *(root / "scratch").glob(f"*/*/{NODES}")]
+    resumable = sorted(folder for folder in folders if (folder / INDEX).exists() or resume_files(folder))
     wrong = [line for folder in results for line in problems(folder)] + [line for folder in resumable for line in _checkpoints(folder)]
     wrong = [line.replace(f"{root}/", "") for line in wrong]
     if as_json:
@@ -41,7 +43,7 @@ def _checkpoints(folder: Path) -> Iterator[str]:
     for entry in entries or []:
         if problem := entry.problem(folder):
             yield f"{folder / entry.file}: {problem}"
-        if entry.key != folder.name:
+        if entry.key not in (folder.name, folder.parent.name):
             yield f"{folder / entry.file}: belongs to another spec ({entry.key})"
     listed = {entry.file for entry in entries or []}
     for file in resume_files(folder):

@@ -14,6 +14,7 @@ from okd.data.augmentation import Stream, crop_and_flip, draw, generator
 from okd.data.batch import Batch
 from okd.data.datasets import read_arrays
 from okd.plan.catalog import catalog
+from okd.plan.price import cost_of
 from okd.plan.run import Run, RunRecipe
 from okd.plan.settings import open_project
 from okd.plan.supplied import content_key
@@ -21,14 +22,24 @@ from okd.plan.supplied import content_key
 if TYPE_CHECKING:
     from okd.data.stream import StreamedData
 
-EVALUATION_BATCH = {"cpu": 1000, "cuda": 5000}  # images: a GPU is idle with fewer
+EVALUATION_BATCH = {"cpu": 1000, "cuda": 5000}  # images at most: a GPU is idle with fewer
+EVALUATION_OPERATIONS = 3e12  # at most, but for 100 images: a wide network's maps are as large as its operations are many
 
 
 class Data:
     """Images stay uint8 on the device; every batch is a function of (seed, epoch, position)."""
 
-    def __init__(self, splits: Mapping[str, Split], recipe: RunRecipe, *, seed: int, device: torch.device, num_held_out: int = 0) -> None:
-        self.seed, self.device, self.batch_size = seed, device, recipe.batch_size
+    def __init__(
+        self,
+        splits: Mapping[str, Split],
+        recipe: RunRecipe,
+        *,
+        seed: int,
+        device: torch.device,
+        num_held_out: int = 0,
+        evaluation_batch: int = 1000,
+    ) -> None:
+        self.seed, self.device, self.batch_size, self.evaluation_batch = seed, device, recipe.batch_size, evaluation_batch
         self.padding, self.flip = int(recipe.augmentation["padding"]), bool(recipe.augmentation["flip"])
         self.train_images, self.train_labels = self._on_device(splits["train"])
         self.test_images, self.test_labels = self._on_device(splits["test"])
@@ -71,7 +82,7 @@ class Data:
         yield from self._plain(self.test_images, self.test_labels, torch.arange(len(self.test_labels), device=self.device))
 
     def _plain(self, images: Tensor, labels: Tensor, indices: Tensor) -> Iterator[Batch]:
-        for index in indices.split(EVALUATION_BATCH.get(self.device.type, 1000)):
+        for index in indices.split(self.evaluation_batch):
             yield Batch(self._normalise(images.index_select(0, index)[None]), labels[index], index)
 
     def _normalise(self, images: Tensor) -> Tensor:
@@ -87,7 +98,9 @@ def feed_for(run: Run, root: Path, *, device: torch.device, num_held_out: int) -
     name = run.dataset.name
     if catalog().datasets[name].layout == "arrays":
         manifest, splits = read_arrays(name, root)
-        return manifest, Data(splits, run.recipe, seed=run.seed, device=device, num_held_out=num_held_out)
+        images_at_once = evaluation_batch(run, device)
+        data = Data(splits, run.recipe, seed=run.seed, device=device, num_held_out=num_held_out, evaluation_batch=images_at_once)
+        return manifest, data
     from okd.data.stream import StreamedData
 
     manifest, listings = images.load(name, root)
@@ -97,6 +110,11 @@ def feed_for(run: Run, root: Path, *, device: torch.device, num_held_out: int) -
     images.check_sizes(listings.values(), folder)
     size = manifest.shape[1]
     return manifest, StreamedData(listings, folder, run.recipe, size=size, seed=run.seed, device=device, num_held_out=num_held_out)
+
+
+def evaluation_batch(run: Run, device: torch.device) -> int:
+    """Images at once in an evaluation, so that it needs less memory than a training step does."""
+    return max(100, min(EVALUATION_BATCH.get(device.type, 1000), int(EVALUATION_OPERATIONS / cost_of(run).flops)))
 
 
 def held_out_indices(labels: np.ndarray, count: int) -> np.ndarray:

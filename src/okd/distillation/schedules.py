@@ -1,5 +1,6 @@
 """Numbers that change with the epoch (0-based): weights of the losses and the learning rate; phases of training."""
 
+from bisect import bisect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import cos, exp, pi
@@ -77,13 +78,15 @@ class MultiStep:
 
 @dataclass(frozen=True)
 class Cosine:
-    """Half a cosine from the initial rate towards zero, every `length` epochs [Loshchilov and Hutter, ICLR 2017]."""
+    """Half a cosine from the initial rate towards zero, up to each of `ends` [Loshchilov and Hutter, ICLR 2017]."""
 
     initial: float
-    length: int
+    ends: tuple[int, ...]
 
     def __call__(self, epoch: int) -> float:
-        return self.initial / 2 * (1 + cos(pi * (epoch % self.length) / self.length))
+        cycle = bisect(self.ends, min(epoch, self.ends[-1] - 1))
+        start, end = (0, *self.ends)[cycle], self.ends[cycle]
+        return self.initial / 2 * (1 + cos(pi * (epoch - start) / (end - start)))
 
 
 @dataclass(frozen=True)
@@ -103,15 +106,15 @@ def learning_rate(lr: Mapping[str, Any], *, epochs: int, warm_up: int = 0) -> Sc
         case {"multistep": [initial, *milestones]}:
             schedule: Schedule = MultiStep(float(initial), tuple(milestones))
         case {"cosine": initial} | {"cycles": [initial, _]}:
-            schedule = Cosine(float(initial), cycle_length(lr, epochs=epochs))
+            schedule = Cosine(float(initial), cycle_ends(lr, epochs=epochs))
         case _:
             raise AssertionError(f"no such learning-rate schedule: {lr}")
     return WarmUp(warm_up, schedule) if warm_up else schedule
 
 
-def cycle_length(lr: Mapping[str, Any], *, epochs: int) -> int:
-    """Epochs until the learning rate starts again, rounded up; the whole training where it never does."""
+def cycle_ends(lr: Mapping[str, Any], *, epochs: int) -> tuple[int, ...]:
+    """Epochs before which the learning rate starts again, and the number of all: as many as there are cycles, as evenly as can be."""
     match dict(lr):
         case {"cycles": [_, cycles]}:
-            return -(-epochs // int(cycles))
-    return epochs
+            return tuple(-(-epochs * cycle // int(cycles)) for cycle in range(1, int(cycles) + 1))
+    return (epochs,)

@@ -75,6 +75,8 @@ def _does_not_fit(
     if batch > dataset.train:
         yield placed.fault(f"{batch} is more than the {dataset.train} training images of {cell.dataset}", "recipe", "batch_size")
     held_out = options.get("held_out", 0)
+    if isinstance(held_out, int) and (dataset.train - held_out) % batch == 1:
+        yield placed.fault(f"{batch} leaves a last batch of one image, which BatchNorm cannot normalise", "recipe", "batch_size")
     if isinstance(held_out, int) and (held_out >= dataset.train or held_out % dataset.classes):
         words = f"below {dataset.train} and a multiple of the {dataset.classes} classes of {cell.dataset}"
         yield placed.fault(f"{held_out} held-out images: must be {words}", "held_out")
@@ -85,8 +87,9 @@ def _does_not_fit(
 
 def _wrong_combination(cell: Cell, method: MethodEntry, options: Mapping[str, Value], placed: PlacedCell) -> Iterator[Fault]:
     kind, listed = method.group_kind(options), networks_of(cell)
-    if kind != "one" and len(listed) == 1 and int(options["students"]) < 2:
-        yield placed.fault(f"{cell.method} needs at least two students", "students")
+    students = len(listed) if kind == "networks" and cell.networks else int(options["students"])
+    if kind != "one" and students < 2:
+        yield placed.fault(f"{cell.method} needs at least two students", "networks" if cell.networks else "students")
     if kind == "networks" and cell.networks and cell.students not in (None, len(listed)):
         yield placed.fault(f"students: {cell.students}, but {len(listed)} networks", "students")
     if kind != "networks" and cell.networks and cell.student is None:

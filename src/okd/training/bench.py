@@ -12,7 +12,7 @@ import torch
 
 from okd.data.arrays import Split
 from okd.data.batch import Batch
-from okd.data.feed import Data
+from okd.data.feed import Data, evaluation_batch
 from okd.networks import build
 from okd.plan.catalog import catalog
 from okd.plan.price import training_operations
@@ -41,7 +41,7 @@ class Measured:
     flops: float  # 2 x multiply-adds of forward and backward, counted
     evaluation_images: int
     evaluation_s: float
-    peak_memory: int  # bytes
+    peak_memory: int  # bytes: on a GPU of this training's steps alone, on a CPU of the process so far, with all that it measured
     rounds: list[tuple[float, float]] = field(default_factory=list)  # wall and CPU seconds of each window
 
     def record(self) -> dict[str, Any]:
@@ -96,10 +96,12 @@ class Bench:
         taught_by = build(run.networks[0].name, CLASSES, seed=1) if entry.taught else None
         held_out = int(run.method.options.get("held_out", 0))
         splits = {"train": _images(train + held_out, 0), "test": _images(test, 1)}
-        self.held_out = held_out
-        data = Data(splits, run.recipe, seed=0, device=device, num_held_out=held_out)
+        others = torch.cuda.memory_allocated(device) if device.type == "cuda" else 0
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
+        self.held_out = held_out
+        images_at_once = evaluation_batch(run, device)
+        data = Data(splits, run.recipe, seed=0, device=device, num_held_out=held_out, evaluation_batch=images_at_once)
         self.session = Session(run, Path(), device, made=Made(data, taught_by))
         self.session.epoch = next(epoch for epoch in reversed(range(EPOCHS)) if self._teaches(epoch))
         self.batches = self._full_batches()
@@ -109,6 +111,7 @@ class Bench:
         self._ready()
         for _ in range(WARM_UP_STEPS[device.type]):
             self.session.take_step(next(self.batches))
+        self.peak_memory = numerics.peak_memory(device) - others
 
     def _teaches(self, epoch: int) -> bool:
         """Whether the epoch is of the dearer kind: with distillation, where the method has any."""
@@ -166,7 +169,7 @@ class Bench:
             flops=training_operations(self.run, self.images),
             evaluation_images=self.evaluated,
             evaluation_s=round(self.evaluation_s, 4),
-            peak_memory=numerics.peak_memory(self.device),
+            peak_memory=self.peak_memory,
             rounds=[(round(wall, 4), round(cpu, 4)) for wall, cpu in self.windows],
         )
 

@@ -42,7 +42,8 @@ class Captured:
         """None where a kernel of this step cannot be captured: said once, and the step is computed as it comes."""
         graph = torch.cuda.CUDAGraph()
         try:
-            with torch.cuda.graph(graph, pool=self.pool):
+            # The thread that pins the next batches' memory goes on working: what it calls is not of this graph.
+            with torch.cuda.graph(graph, pool=self.pool, capture_error_mode="thread_local"):
                 self.compute(batch)
         except torch.OutOfMemoryError:
             raise

@@ -41,7 +41,8 @@ def save(folder: Path, state: dict[str, Any], *, step: int, key: str, may_write:
     require_space(folder / entry.file, len(raw))
     write_whole(folder / entry.file, raw, may_write=may_write)
     may_write()
-    entries = [entry, *(old for old in read_index(folder) or [] if old.step != step)][:KEEP]
+    older = [old for old in read_index(folder) or [] if old.step != step and (folder / old.file).is_file()]  # some were set aside
+    entries = [entry, *older][:KEEP]
     write_index(folder, entries)
     may_write()
     prune(folder, entries)

@@ -144,5 +144,11 @@ def prune(folder: Path, kept: list[Entry]) -> None:
             file.unlink(missing_ok=True)
 
 
+def clear(folder: Path) -> None:
+    """Delete every resume file: the run has its result."""
+    for file in (folder / INDEX, *resume_files(folder), *folder.glob("store-*.bin")):
+        file.unlink(missing_ok=True)
+
+
 def say(line: str) -> None:
     print(f"okd: {line}", file=sys.stderr)

@@ -44,7 +44,6 @@ class Lease:
         """Wait for free slots, every device's first one before any second one; set CUDA_VISIBLE_DEVICES. Raises Stopped."""
         if not self.devices:
             return None
-        self.folder.mkdir(parents=True, exist_ok=True)
         try:
             while self.device is None:
                 stop.check()
@@ -113,7 +112,6 @@ class WholeDevices:
         """Wait until enough devices are free; set CUDA_VISIBLE_DEVICES. Raises Stopped."""
         if not self.devices:
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
         while not self._try():
             stop.check()
             time.sleep(0.5 + random.random())
@@ -138,6 +136,7 @@ class WholeDevices:
 
 
 def _locked(folder: Path, device: str, what: str, kind: int = fcntl.LOCK_EX) -> IO[str] | None:
+    folder.mkdir(parents=True, exist_ok=True)
     handle = (folder / f"gpu{device}.{what}.lock".replace("/", "_")).open("w")
     try:
         fcntl.flock(handle, kind | fcntl.LOCK_NB)

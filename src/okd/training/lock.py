@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 import uuid
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from okd.training.stop import Stop, Stopped
 
 HEARTBEAT_S = 30.0
 STALE_S = 600.0
+NODES = "node-*"  # where the nodes of a run have their own locks and resume files
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,14 +86,19 @@ class RunLock:
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         if self._take():
             return True
-        if self._stale():
-            grave = self.folder.with_name(f"lock.{self.owner.token}.stale")
-            try:
-                self.folder.rename(grave)
-            except OSError:
-                return False  # somebody else was faster
-            shutil.rmtree(grave, ignore_errors=True)
-            return self._take()
+        stale = self._read()
+        return self._stale() and self._bury(stale) and self._take()
+
+    def _bury(self, stale: Owner | None) -> bool:
+        """Move a dead owner's lock away. Between the look at it and the move another may have come in: its lock is put back."""
+        grave = self.folder.with_name(f"lock.{self.owner.token}.stale")
+        with suppress(OSError):  # somebody else was faster
+            self.folder.rename(grave)
+            if self._read(grave / "owner.json") == stale:
+                shutil.rmtree(grave, ignore_errors=True)
+                return True
+            grave.rename(self.folder)
+        shutil.rmtree(grave, ignore_errors=True)
         return False
 
     def _take(self) -> bool:
@@ -115,8 +122,8 @@ class RunLock:
         except OSError:
             return False
 
-    def _read(self) -> Owner | None:
-        record = read_json(self.file)
+    def _read(self, file: Path | None = None) -> Owner | None:
+        record = read_json(file or self.file)
         try:
             return Owner(**record) if record else None
         except TypeError:
@@ -133,9 +140,9 @@ class RunLock:
 
 
 def holder(scratch: Path) -> Owner | None:
-    """The trainer that has this run now; None where nobody has it, or only one that is dead."""
-    lock = RunLock(scratch)
-    return None if lock._stale() else lock._read()
+    """The trainer that has this run now, or the first of its nodes; None where nobody has it, or only one that is dead."""
+    locks = [RunLock(folder) for folder in (scratch, *sorted(scratch.glob(NODES)))]
+    return next((owner for lock in locks if not lock._stale() and (owner := lock._read())), None)
 
 
 def _boot_id() -> str:

@@ -23,7 +23,7 @@ class Numerics:
     """What may differ between two computations of the same step. Batches, order and schedules never do."""
 
     deterministic: bool = False
-    tf32: bool = True  # on a GPU: products of fp32 convolutions and matrices with ten bits of mantissa
+    tf32: bool = True  # on a GPU: fp32 convolutions multiply ten bits of mantissa; matrix products, which make targets, keep all
     channels_last: bool = False
     autocast: torch.dtype | None = None  # of the students' layers; weights, losses, teacher and optimizer stay fp32
     captured: bool = False  # on a GPU: the whole step as one CUDA graph, students on parallel streams
@@ -64,7 +64,7 @@ def apply(numerics: Numerics) -> None:
     torch.set_deterministic_debug_mode("error" if numerics.deterministic else "default")
     torch.backends.cudnn.deterministic = numerics.deterministic
     torch.backends.cudnn.benchmark = not numerics.deterministic
-    torch.backends.cuda.matmul.allow_tf32 = numerics.tf32
+    torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = numerics.tf32
 
 

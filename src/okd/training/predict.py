@@ -96,10 +96,15 @@ def show(session: Session) -> None:
     wanted = session.teacher.wants(session.epoch)
     if wanted is None:
         return
-    batches = session.data.ordered() if wanted == "train" else session.data.held_out()
+    session.processes.remember(session.teacher, session.epoch, *_seen(session, held_out=wanted == "held_out"))
+
+
+def _seen(session: Session, *, held_out: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """Index (N,), logits (M, N, K), labels (N,); nothing else of them is left in memory, where ImageNet's logits take 10 GB."""
+    batches = session.data.held_out() if held_out else session.data.ordered()
     seen = [(batch.index, outputs.logits, batch.labels) for batch, outputs in _answers(session, batches)]
     index, logits, labels = zip(*seen, strict=True)
-    session.processes.remember(session.teacher, session.epoch, torch.cat(index), torch.cat(logits, dim=1), torch.cat(labels))
+    return torch.cat(index), torch.cat(logits, dim=1), torch.cat(labels)
 
 
 def _answers(session: Session, batches: Iterator[Batch]) -> Iterator[tuple[Batch, Outputs]]:

@@ -12,7 +12,7 @@ from okd.data.batch import Batch
 from okd.data.feed import Data, feed_for
 from okd.distillation.groups import Group
 from okd.distillation.methods import Method, method
-from okd.distillation.schedules import Schedule, cycle_length, learning_rate
+from okd.distillation.schedules import Schedule, cycle_ends, learning_rate
 from okd.distillation.teachers.teacher import Setting, Teacher
 from okd.networks.network import Network
 from okd.plan.run import Run
@@ -174,8 +174,8 @@ class Session:
         self.totals.clear()
 
     def _cycle_ends(self) -> bool:
-        recipe, done = self.run.recipe, self.epoch + 1
-        return done % cycle_length(recipe.lr, epochs=recipe.epochs) == 0 or done == recipe.epochs
+        recipe = self.run.recipe
+        return self.epoch + 1 in cycle_ends(recipe.lr, epochs=recipe.epochs)
 
     def state_dict(self) -> dict[str, Any]:
         cuda = [torch.cuda.get_rng_state(self.device)] if self.device.type == "cuda" else []

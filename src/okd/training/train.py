@@ -10,6 +10,7 @@ import torch
 from okd.plan.run import Run
 from okd.plan.store import Places, read_json
 from okd.training import checkpoint
+from okd.training.entries import clear
 from okd.training.meeting import Diverged
 from okd.training.numerics import choose_device
 from okd.training.predict import evaluate, predict_finally, show
@@ -51,7 +52,10 @@ def train(
         reason = {"step": problem.step, "term": problem.term, "epoch": problem.step // session.data.steps_per_epoch}
         session = _last_finite(session, root, places)
         predictions = predict_finally(session)
-    return publish(session, places, status=status, predictions=predictions, reason=reason, may_write=may_write)
+    status = publish(session, places, status=status, predictions=predictions, reason=reason, may_write=may_write)
+    if processes.place.saves and places.finished():
+        clear(processes.place.scratch(places.scratch))  # or the run, from scratch, would go on from its end
+    return status
 
 
 def _require_sound_teacher(run: Run, root: Path) -> None:
