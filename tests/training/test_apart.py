@@ -20,9 +20,9 @@ from okd.data.datasets import fetch, read_arrays
 from okd.data.feed import Split as Images
 from okd.plan.run import Run
 from okd.plan.store import Places, read_json
-from okd.training.apart import shares
-from okd.training.company import company
-from okd.training.place import Place, Split
+from okd.training.distributed.apart import shares
+from okd.training.distributed.company import company
+from okd.training.distributed.place import Place, Split
 from okd.training.session import Session
 from okd.training.stop import Stop
 from okd.training.train import train

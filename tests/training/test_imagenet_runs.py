@@ -21,9 +21,9 @@ from okd.plan.planner import make_plan
 from okd.plan.run import Run
 from okd.plan.settings import open_project
 from okd.plan.store import Places, read_json
-from okd.training.collective import join
-from okd.training.place import Place
-from okd.training.sharding import Sharded
+from okd.training.distributed.collective import join
+from okd.training.distributed.place import Place
+from okd.training.distributed.sharding import Sharded
 from okd.training.stop import Stop
 from okd.training.train import train
 

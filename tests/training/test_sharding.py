@@ -23,14 +23,14 @@ from okd.networks import NETWORKS
 from okd.networks.alexnet import alexnet
 from okd.plan.run import Run
 from okd.plan.store import Places, read_json
-from okd.training.batchnorm import SyncBatchNorm, synchronise
-from okd.training.collective import join
+from okd.training.distributed.batchnorm import SyncBatchNorm, synchronise
+from okd.training.distributed.collective import join
+from okd.training.distributed.place import Place
+from okd.training.distributed.sharding import Sharded
 from okd.training.lease import Lease, WholeDevices
-from okd.training.place import Place
 from okd.training.predict import predict, show
 from okd.training.processes import ALONE, Alone
 from okd.training.session import Session
-from okd.training.sharding import Sharded
 from okd.training.stop import Stop, Stopped
 from okd.training.train import train
 

@@ -18,12 +18,12 @@ import pytest
 from together import Together
 
 from okd.data.arrays import DataError
-from okd.training.collective import join
-from okd.training.folder import Folder
-from okd.training.place import Place, Split
-from okd.training.softlabels import SoftLabels, Wanted, to_npy
+from okd.training.distributed.collective import join
+from okd.training.distributed.folder import Folder
+from okd.training.distributed.place import Place, Split
+from okd.training.distributed.softlabels import SoftLabels, Wanted, to_npy
+from okd.training.distributed.wire import Wire
 from okd.training.stop import Stop, Stopped
-from okd.training.wire import Wire
 
 WANTED = Wanted(key="0123456789ab", round=1, images=6, classes=4, temperature=3.0)
 

@@ -18,10 +18,10 @@ from okd.plan.run import Run
 from okd.plan.settings import Devices, Project, open_project
 from okd.plan.store import Index, Places, write_json
 from okd.training.allocation import Allocation
+from okd.training.distributed.place import Place, Split
 from okd.training.failure import in_words
 from okd.training.lease import Lease, WholeDevices, lease_folder, visible_devices
 from okd.training.lock import RunLock
-from okd.training.place import Place, Split
 from okd.training.stop import Stop, Stopped
 
 LARGE_PIXELS = 128  # from this height of the images on a training has a device to itself
@@ -110,7 +110,7 @@ def _train(run: Run, project: Project, place: Place, stop: Stop, lock: RunLock |
     prepare_environment()
     together: dict[str, Any] = {}
     if not place.alone:
-        from okd.training.company import company
+        from okd.training.distributed.company import company
 
         together = {"processes": company(place, run, stop)}
     from okd.training.train import train as train_run
@@ -119,7 +119,7 @@ def _train(run: Run, project: Project, place: Place, stop: Stop, lock: RunLock |
 
 
 def _launch(run: Run, project: Project, stop: Stop, processes: int, log: Path | None) -> None:
-    from okd.training.launch import launch
+    from okd.training.distributed.launch import launch
 
     devices = WholeDevices(lease_folder(project.root / "scratch"), visible_devices(), project.settings.devices.slots, processes)
     devices.acquire(stop)

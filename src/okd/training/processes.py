@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from okd.distillation.groups import Group
 from okd.distillation.teachers.teacher import Teacher
 from okd.plan.run import Run
-from okd.training.place import Place
+from okd.training.distributed.place import Place
 
 if TYPE_CHECKING:
     from okd.training.part import Part

@@ -10,8 +10,8 @@ import torch
 from okd.plan.run import Run
 from okd.plan.store import Places, read_json
 from okd.training import checkpoint
+from okd.training.distributed.meeting import Diverged
 from okd.training.entries import clear
-from okd.training.meeting import Diverged
 from okd.training.numerics import choose_device
 from okd.training.predict import evaluate, predict_finally, show
 from okd.training.processes import ALONE, Alone

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from okd.training.softlabels import SoftLabels, Wanted
+from okd.training.distributed.softlabels import SoftLabels, Wanted
 
 Mix = Callable[[Sequence[SoftLabels]], np.ndarray]  # what all students say, in their order, to the mixture (N, K)
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from okd.training.collective import total
+from okd.training.distributed.collective import total
 
 
 class SyncBatchNorm(_BatchNorm):

@@ -1,14 +1,14 @@
 """From where a process is to what it shares with the others."""
 
 from okd.plan.run import Run
-from okd.training.apart import Apart, shares
-from okd.training.collective import join
-from okd.training.folder import Folder
-from okd.training.place import Place, Split
+from okd.training.distributed.apart import Apart, shares
+from okd.training.distributed.collective import join
+from okd.training.distributed.folder import Folder
+from okd.training.distributed.place import Place, Split
+from okd.training.distributed.sharding import Sharded
+from okd.training.distributed.wire import Wire
 from okd.training.processes import Alone
-from okd.training.sharding import Sharded
 from okd.training.stop import Stop
-from okd.training.wire import Wire
 
 
 def company(place: Place, run: Run, stop: Stop) -> Alone:

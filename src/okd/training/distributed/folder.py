@@ -20,9 +20,9 @@ import numpy as np
 from okd.data.arrays import DataError
 from okd.plan.run import Run
 from okd.plan.store import read_json, write_json
-from okd.training.meeting import Diverged, Mix, Traffic, limit_s
-from okd.training.place import Place
-from okd.training.softlabels import Manifest, SoftLabels, Wanted, to_npy
+from okd.training.distributed.meeting import Diverged, Mix, Traffic, limit_s
+from okd.training.distributed.place import Place
+from okd.training.distributed.softlabels import Manifest, SoftLabels, Wanted, to_npy
 from okd.training.stop import Stop, Stopped
 
 SILENT_S = 1800.0  # without a heartbeat, before a node counts as lost

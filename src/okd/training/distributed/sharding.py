@@ -17,10 +17,10 @@ from okd.data.feed import Data
 from okd.distillation.groups import Group
 from okd.distillation.teachers.teacher import Teacher
 from okd.plan.run import Run
-from okd.training.batchnorm import synchronise
 from okd.training.checkpoint import NotFinite
-from okd.training.collective import after_first, from_first, rows_of_all, total
-from okd.training.place import Place
+from okd.training.distributed.batchnorm import synchronise
+from okd.training.distributed.collective import after_first, from_first, rows_of_all, total
+from okd.training.distributed.place import Place
 from okd.training.processes import Alone, Gather
 from okd.training.step import Totals
 

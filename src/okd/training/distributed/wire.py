@@ -18,10 +18,10 @@ import torch.distributed as dist
 from torch.distributed.distributed_c10d import PrefixStore, _get_default_store
 
 from okd.plan.run import Run
-from okd.training.collective import WAIT_S, answered
-from okd.training.meeting import Diverged, Mix, Traffic, limit_s
-from okd.training.place import Place
-from okd.training.softlabels import Manifest, SoftLabels, Wanted, require_probabilities, to_npy
+from okd.training.distributed.collective import WAIT_S, answered
+from okd.training.distributed.meeting import Diverged, Mix, Traffic, limit_s
+from okd.training.distributed.place import Place
+from okd.training.distributed.softlabels import Manifest, SoftLabels, Wanted, require_probabilities, to_npy
 from okd.training.stop import Stop, Stopped
 
 BEAT_S, POLL_S = 5.0, 0.02

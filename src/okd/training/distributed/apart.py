@@ -19,13 +19,13 @@ from okd.distillation.teachers.memory import Memory, correct_answers
 from okd.distillation.teachers.teacher import Teacher
 from okd.plan.run import Run
 from okd.training.checkpoint import digest
-from okd.training.meeting import Meeting
+from okd.training.distributed.meeting import Meeting
+from okd.training.distributed.place import Place
+from okd.training.distributed.softlabels import SoftLabels, Wanted
 from okd.training.part import Part, joined
-from okd.training.place import Place
 from okd.training.predict import Predictions
 from okd.training.processes import Alone
 from okd.training.session import Epoch, Session
-from okd.training.softlabels import SoftLabels, Wanted
 from okd.training.stop import Stop
 
 NOTE = "note"
