@@ -31,12 +31,26 @@ def files_of(run):
     return [f"{RESULTS}/{run}/{RUNS[run]['key']}/{name}" for name in FILES]
 
 
-def inputs_of(run):
-    row = RUNS[run]
+def inputs_of(run, key):
+    row = RUNS.get(run, {})
+    if key != row.get("key"):
+        return f"no planned run has the id {run} and the key {key}: see okd status"
     files = [f"plan/runs/{run}.json", f"data/{row['dataset']}/READY"]
     if "teacher" in row:
         files.append(f"{row['teacher']}/weights.safetensors")
     return files
+
+
+def keys_of(runs):
+    """A pattern for the keys of these runs and of no other planned one. Snakemake reads it again for every file, so it names the fewer."""
+    keys = {row["key"] for row in RUNS.values()}
+    wanted = {RUNS[run]["key"] for run in runs}
+    head = next(n for n in range(13) if len({key[:n] for key in keys}) == len(keys))
+    few = min(keys - wanted, wanted, key=len)
+    named = "|".join(sorted(key[:head] for key in few))
+    if few == wanted:
+        return f"(?:{named})[0-9a-f]{{{12 - head}}}" if few else "(?!)"
+    return f"(?!{named})[0-9a-f]{{12}}" if few else "[0-9a-f]{12}"
 
 
 OUTPUTS = [f"{RESULTS}/{{run}}/{{key}}/{name}" for name in FILES]

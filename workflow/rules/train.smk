@@ -1,6 +1,6 @@
 rule train:
     input:
-        lambda wildcards: inputs_of(wildcards.run),
+        lambda wildcards: inputs_of(wildcards.run, wildcards.key),
     output:
         OUTPUTS,
     log:
@@ -8,7 +8,7 @@ rule train:
     benchmark:
         "logs/benchmarks/{run}.{key}.tsv"
     wildcard_constraints:
-        key="|".join(RUNS[run]["key"] for run in PENDING) or "(?!)",
+        key=keys_of(PENDING),
     retries: 1
     resources:
         gpu=1,
