@@ -70,6 +70,42 @@ TOGETHER = [
         "DML.networks: dml needs at least two students",
     ),
     column("one student", "DML: {method: dml}", "DML: {method: dml, students: 1}", "DML.students: dml needs at least two students"),
+    column(
+        "a student that is not there",
+        "DML: {method: dml}",
+        "DML: {method: dml, statistic: student_2}",
+        "DML.statistic: dml has no student_2 here (the last is student_1)",
+    ),
+    column(
+        "a leader's number",
+        "DML: {method: dml}",
+        "DML: {method: okddip, ramp_up: 1, statistic: student_3}",
+        "DML.statistic: okddip has no student_3 here (the last is student_2)",
+    ),
+    column(
+        "a teacher that answers nothing",
+        "DML: {method: dml}",
+        "DML: {method: dml, statistic: teacher}",
+        "DML.statistic: dml has no teacher that makes predictions of its own",
+    ),
+    column(
+        "one member that disagrees",
+        "DML: {method: dml}",
+        "DML: {method: baseline, statistic: correlation}",
+        "DML.statistic: correlation needs at least two members, and baseline has one here",
+    ),
+    column(
+        "one snapshot that disagrees",
+        "DML: {method: dml}",
+        "DML: {method: snapshot, statistic: disagreement, recipe: {lr: {cycles: [0.1, 1]}}}",
+        "DML.statistic: disagreement needs at least two members, and snapshot has one here",
+    ),
+    column(
+        "unknown value of the group's option",
+        "DML: {method: dml}",
+        "DML: {method: one, setting: branches}",
+        "DML.setting: 'branches' is not one of branch, network, did you mean 'branch'?",
+    ),
     column("weight above 1", "KD: {method: kd,", "KD: {method: kd, alpha: 1.5,", "KD.alpha: 1.5 must be at most 1"),
     column(
         "too many held out",

@@ -47,10 +47,12 @@ def _problems(cell: Cell, placed: PlacedCell, paper: PaperFile, catalog: Catalog
     method = catalog.methods[cell.method]
     if method.built:
         stated = stated_options(cell)
-        yield from (placed.fault(problem, *place) for place, problem in _wrong_options(stated, method, cell.method))
-        if all(name in method.options or name in ("students", "reading") for name in stated):
+        if wrong := [placed.fault(problem, *place) for place, problem in _wrong_options(stated, method, cell.method)]:
+            yield from wrong
+        else:
             options = method.resolve(paper.methods.get(cell.method, {}), stated)
             yield from _wrong_combination(cell, method, options, placed)
+            yield from _wrong_statistic(cell, method, options, placed, merge(paper.recipe, cell.recipe))
     if (cell.teacher is not None) != method.taught and method.built:
         yield placed.fault(f"{cell.method} {'needs' if method.taught else 'takes no'} teacher: {{network: ..., method: ...}}", "teacher")
     if cell.teacher is not None:
@@ -87,25 +89,45 @@ def _does_not_fit(
 
 def _wrong_combination(cell: Cell, method: MethodEntry, options: Mapping[str, Value], placed: PlacedCell) -> Iterator[Fault]:
     kind, listed = method.group_kind(options), networks_of(cell)
-    students = len(listed) if kind == "networks" and cell.networks else int(options["students"])
+    students = _num_students(cell, method, options)
     if kind != "one" and students < 2:
         yield placed.fault(f"{cell.method} needs at least two students", "networks" if cell.networks else "students")
     if kind == "networks" and cell.networks and cell.students not in (None, len(listed)):
         yield placed.fault(f"students: {cell.students}, but {len(listed)} networks", "students")
     if kind != "networks" and cell.networks and cell.student is None:
         yield placed.fault(f"{cell.method} trains one of the networks: say which by student: 0 to {len(listed) - 1}", "student")
-    if cell.statistic in EXCHANGES and "t_d" not in method.options:
-        yield placed.fault(f"{cell.method} has no phases between which anything is exchanged", "statistic")
     if cell.student is not None and cell.networks and cell.student >= len(listed):
         yield placed.fault(f"student {cell.student} of {len(listed)} networks", "student")
-    if cell.statistic == "leader" and not method.has_leader(options):
-        yield placed.fault(f"{cell.method} has no leader here", "statistic")
     if method.has_leader(options) and int(options["students"]) < 2:
         yield placed.fault("a leader needs at least one peer", "students")
     if method.fork and int(options["students"]) != (leaves := prod(children for _, children in method.fork)):
         yield placed.fault(f"{cell.method} has {leaves} students", "students")
     if cell.join and (kind != "one" or method.taught):
         yield placed.fault("join combines independent runs of a one-network method", "join")
+
+
+def _wrong_statistic(
+    cell: Cell, method: MethodEntry, options: Mapping[str, Value], placed: PlacedCell, recipe: Mapping[str, Any]
+) -> Iterator[Fault]:
+    """A statistic of rows that the method's predictions will not have."""
+    peers = _num_students(cell, method, options) - method.has_leader(options)
+    if cell.statistic in EXCHANGES and "t_d" not in method.options:
+        yield placed.fault(f"{cell.method} has no phases between which anything is exchanged", "statistic")
+    if cell.statistic == "leader" and not method.has_leader(options):
+        yield placed.fault(f"{cell.method} has no leader here", "statistic")
+    if cell.statistic == "teacher" and not (method.answers or method.taught):
+        yield placed.fault(f"{cell.method} has no teacher that makes predictions of its own", "statistic")
+    if cell.statistic.startswith("student_") and int(cell.statistic.removeprefix("student_")) >= peers:
+        yield placed.fault(f"{cell.method} has no {cell.statistic} here (the last is student_{peers - 1})", "statistic")
+    cycles = rate.get("cycles") if method.snapshots and isinstance(rate := recipe.get("lr"), Mapping) else None
+    members = cycles[-1] if isinstance(cycles, list) and cycles else peers
+    if cell.statistic in ("disagreement", "correlation") and members == 1 and cell.join is None:
+        yield placed.fault(f"{cell.statistic} needs at least two members, and {cell.method} has one here", "statistic")
+
+
+def _num_students(cell: Cell, method: MethodEntry, options: Mapping[str, Value]) -> int:
+    """The leader counts."""
+    return len(networks_of(cell)) if method.group_kind(options) == "networks" and cell.networks else int(options["students"])
 
 
 def _wrong_options(stated: Mapping[str, Value], method: MethodEntry, name: str) -> Iterator[Problem]:
