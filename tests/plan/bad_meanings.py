@@ -77,6 +77,24 @@ TOGETHER = [
         "DML.statistic: dml has no student_2 here (the last is student_1)",
     ),
     column(
+        "one student of a single network",
+        "DML: {method: dml}",
+        "DML: {method: baseline, student: 1}",
+        "DML.student: student 1, but baseline has 1 here, counted from 0",
+    ),
+    column(
+        "one student of too few branches",
+        "DML: {method: dml}",
+        "DML: {method: one, student: 3}",
+        "DML.student: student 3, but one has 3 here, counted from 0",
+    ),
+    column(
+        "the leader as a student",
+        "DML: {method: dml}",
+        "DML: {method: okddip, setting: network, ramp_up: 1, student: 3}",
+        "DML.student: student 3, but okddip has 3 here, counted from 0, and a leader",
+    ),
+    column(
         "a leader's number",
         "DML: {method: dml}",
         "DML: {method: okddip, ramp_up: 1, statistic: student_3}",

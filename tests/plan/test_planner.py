@@ -79,6 +79,15 @@ def test_joined_runs_are_disjoint(project: Path) -> None:
     assert seeds == [[0, 1], [2, 3]]
 
 
+def test_a_branch_is_picked_like_any_student_and_trains_the_same_run(project: Path) -> None:
+    file = project / "papers" / "tiny.yaml"
+    file.write_text(
+        file.read_text().replace("      KD:", "      Third: {method: one, student: 2}\n      KD:").replace('"1.0"', '"1.0", "1.0"')
+    )
+    cells = {cell.placed.column: cell.runs for cell in make_plan(open_project(project)).cells}
+    assert cells["Third"] == cells["ONE"]
+
+
 def test_targets_choose_and_wrong_ones_are_named(project: Path) -> None:
     plan = make_plan(open_project(project), targets=["tiny-t1/resnet-8/kd"])
     assert [run.id for run in plan.to_do] == ["tiny-digits-resnet-bottleneck-tiny-baseline-s0", "tiny-digits-resnet8-kd-s0"]

@@ -89,7 +89,7 @@ def _does_not_fit(
 
 def _wrong_combination(cell: Cell, method: MethodEntry, options: Mapping[str, Value], placed: PlacedCell) -> Iterator[Fault]:
     kind, listed = method.group_kind(options), networks_of(cell)
-    students = _num_students(cell, method, options)
+    students, leads = _num_students(cell, method, options), method.has_leader(options)
     if kind != "one" and students < 2:
         yield placed.fault(f"{cell.method} needs at least two students", "networks" if cell.networks else "students")
     if kind == "networks" and cell.networks and cell.students not in (None, len(listed)):
@@ -98,7 +98,11 @@ def _wrong_combination(cell: Cell, method: MethodEntry, options: Mapping[str, Va
         yield placed.fault(f"{cell.method} trains one of the networks: say which by student: 0 to {len(listed) - 1}", "student")
     if cell.student is not None and cell.networks and cell.student >= len(listed):
         yield placed.fault(f"student {cell.student} of {len(listed)} networks", "student")
-    if method.has_leader(options) and int(options["students"]) < 2:
+    elif cell.student is not None and (kind == "networks" or not cell.networks) and cell.student >= (peers := students - leads):
+        yield placed.fault(
+            f"student {cell.student}, but {cell.method} has {peers} here, counted from 0{', and a leader' * leads}", "student"
+        )
+    if leads and students < 2:
         yield placed.fault("a leader needs at least one peer", "students")
     if method.fork and int(options["students"]) != (leaves := prod(children for _, children in method.fork)):
         yield placed.fault(f"{cell.method} has {leaves} students", "students")
