@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from conftest import TINY, make_project
+from okd.cli.tables import tables
 from okd.plan.cells import merge, slug
 from okd.plan.planner import Plan, make_plan
 from okd.plan.published import Published
@@ -86,6 +87,8 @@ def test_a_branch_is_picked_like_any_student_and_trains_the_same_run(project: Pa
     )
     cells = {cell.placed.column: cell.runs for cell in make_plan(open_project(project)).cells}
     assert cells["Third"] == cells["ONE"]
+    tables()
+    assert "tiny-t1/resnet-8/third" in (project / "reports" / "data" / "tiny-t1.json").read_text()
 
 
 def test_targets_choose_and_wrong_ones_are_named(project: Path) -> None:
