@@ -54,6 +54,70 @@ CHOICES = [
         f"{AT}tables.0.published.ResNte: there is no row 'ResNte', did you mean 'ResNet'? (rows: ResNet)",
     ),
 ]
+RECIPE_MAPS = [
+    recipe(
+        "unknown network in a recipe",
+        "weight_decay: 5.0e-4}",
+        "weight_decay: 5.0e-4, per_network: {resnet88: {lr: 0.01}}}",
+        "per_network.resnet88: unknown network 'resnet88', did you mean 'resnet8'?",
+    ),
+    recipe(
+        "unknown data set in a recipe",
+        "weight_decay: 5.0e-4}",
+        "weight_decay: 5.0e-4, augmentation: {digitz: {padding: 0, flip: false}}}",
+        "augmentation.digitz: unknown data set 'digitz', did you mean 'digits'?",
+    ),
+    column(
+        "unknown data set in a column's recipe",
+        "DML: {method: dml}",
+        "DML: {method: dml, recipe: {normalisation: {digitz: {mean: [0.1, 0.1, 0.1], std: [1.0, 1.0, 1.0]}}}}",
+        "DML.recipe.normalisation.digitz: unknown data set 'digitz', did you mean 'digits'?",
+    ),
+    recipe(
+        "a deviation of 0",
+        "weight_decay: 5.0e-4}",
+        "weight_decay: 5.0e-4, normalisation: {digits: {mean: [0.1, 0.1, 0.1], std: [0.0, 1.0, 1.0]}}}",
+        "normalisation.digits.std.0: 0.0 must be above 0",
+    ),
+]
+ABOUT_CELLS = [
+    column(
+        "a teacher's unknown reading",
+        "{network: wrn-tiny, method: baseline}",
+        "{network: wrn-tiny, method: dml, reading: papre}",
+        "KD.teacher.reading: dml has no reading 'papre', did you mean 'paper'? (readings: paper, okddip)",
+    ),
+    column(
+        "a difference of nothing",
+        "DML: {method: dml}",
+        "DML: {difference: [[], [small-t1/resnet/one]]}",
+        "DML.difference.0: [] must have at least 1 entries",
+    ),
+    column(
+        "a difference of itself",
+        "DML: {method: dml}",
+        "DML: {difference: [[small-t1/resnet/dml], [small-t1/resnet/one]]}",
+        "DML.difference: 'small-t1/resnet/dml' is itself a difference: name what it is made of",
+    ),
+    column(
+        "a difference of an unknown cell",
+        "DML: {method: dml}",
+        "DML: {difference: [[small-t1/resnet/oen], [small-t1/resnet/one]]}",
+        "DML.difference: there is no cell 'small-t1/resnet/oen', did you mean 'small-t1/resnet/one'?",
+    ),
+    bad(
+        "a value that nobody can read",
+        SMALL,
+        ('["6.93", ', '["6,93 +/- 1", '),
+        f"{AT}tables.0.published.ResNet.0: '6,93 +/- 1' is not a number as printed, such as 26.0 or 26.0 +- 0.3, or a word without digits",
+    ),
+    bad(
+        "an assumption about no cell",
+        SMALL,
+        ("seeds: 1", "seeds: 1\nassumptions: [{id: a, what: w, why: z, cells: [small, small-t1/resnet, small-t1/rest]}]"),
+        "{file}:{next}: assumptions.0.cells.2: nothing in this paper is called 'small-t1/rest', did you mean 'small-t1/resnet'?",
+    ),
+]
 TOGETHER = [
     recipe("milestone past the end", "[0.1, 1]", "[0.1, 5]", "lr.multistep: epoch 5 is past the end (2 epochs)"),
     recipe("milestones not rising", "[0.1, 1]", "[0.1, 1, 1]", "lr.multistep: [1, 1]: epochs must be whole, above 0 and rising"),

@@ -1,11 +1,11 @@
 """Whether a paper's cells make sense: names, options and combinations that the schema alone cannot know."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from math import prod
 from typing import Any
 
 from okd.plan.catalog import Catalog, MethodEntry, Value, unknown
-from okd.plan.cells import CELL_FIELDS, PlacedCell, merge, networks_of, place_cells, stated_options
+from okd.plan.cells import CELL_FIELDS, PlacedCell, matches, merge, networks_of, place_cells, stated_options
 from okd.plan.paper import EXCHANGES, Cell, PaperFile, Recipe
 from okd.plan.schema import Problem, problems
 from okd.plan.source import Document, Fault, Faults, nearest, shown
@@ -27,6 +27,22 @@ def checked_cells(name: str, paper: PaperFile, document: Document, catalog: Cata
     if faults:
         raise Faults(faults)
     return cells
+
+
+def check_remarks(documents: Mapping[str, tuple[PaperFile, Document]], cells: Iterable[PlacedCell]) -> None:
+    """Raises Faults: an assumption or a deviation touches cells of its paper that are not there."""
+    cells, faults = list(cells), list[Fault]()
+    for name, (paper, document) in documents.items():
+        own = [cell for cell in cells if cell.paper == name]
+        known = {part for cell in own for part in (cell.table.id, cell.address.rpartition("/")[0], cell.address)}
+        for kind, remarks in (("assumptions", paper.assumptions), ("deviations", paper.deviations)):
+            places = [(index, number, target) for index, remark in enumerate(remarks) for number, target in enumerate(remark.cells)]
+            for index, number, target in places:
+                if target not in known and not any(matches(target, cell) for cell in own):
+                    problem = f"nothing in this paper is called '{target}'{nearest(target, known)}"
+                    faults.append(document.fault((kind, index, "cells", number), problem))
+    if faults:
+        raise Faults(faults)
 
 
 def _problems(cell: Cell, placed: PlacedCell, paper: PaperFile, catalog: Catalog) -> Iterator[Fault]:
@@ -62,11 +78,29 @@ def _problems(cell: Cell, placed: PlacedCell, paper: PaperFile, catalog: Catalog
             yield placed.fault(unknown("method", cell.teacher.method, catalog.methods), "teacher", "method")
         elif catalog.methods[cell.teacher.method].taught:
             yield placed.fault(f"a teacher cannot itself be taught ({cell.teacher.method})", "teacher", "method")
+        elif cell.teacher.reading is not None:
+            reading = {"reading": cell.teacher.reading}
+            wrong = _wrong_options(reading, catalog.methods[cell.teacher.method], cell.teacher.method)
+            yield from (placed.fault(problem, "teacher", *place) for place, problem in wrong)
     recipe = merge(paper.recipe, cell.recipe)
+    yield from (placed.fault(problem, "recipe", *place) for place, problem in _unknown_in_recipe(recipe, catalog))
     wrong = problems(Recipe, recipe)
     yield from (placed.fault(problem, "recipe", *place) for place, problem in wrong)
     if not wrong and cell.dataset in catalog.datasets and method.built:
         yield from _does_not_fit(cell, recipe, method.resolve(paper.methods.get(cell.method, {}), stated_options(cell)), placed, catalog)
+
+
+def _unknown_in_recipe(recipe: Mapping[str, Any], catalog: Catalog) -> Iterator[Problem]:
+    """Names in its maps that the catalog does not have: nothing would ever ask for them."""
+    for field, kind, known in (
+        ("per_network", "network", catalog.networks),
+        ("normalisation", "data set", catalog.datasets),
+        ("augmentation", "data set", catalog.datasets),
+    ):
+        names = recipe.get(field)
+        for name in names if isinstance(names, Mapping) else ():
+            if name not in known:
+                yield (field, name), unknown(kind, name, known)
 
 
 def _does_not_fit(
