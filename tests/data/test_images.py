@@ -14,6 +14,7 @@ from okd.data.arrays import DataError, manifest_file
 from okd.data.datasets import fetch
 from okd.data.feed import feed_for
 from okd.plan.run import Run
+from okd.plan.store import FILES, Places
 
 CPU = torch.device("cpu")
 
@@ -110,6 +111,32 @@ def test_plan_made_for_other_images(project: Path) -> None:
     fetch("mine", project, SETTINGS)
     with pytest.raises(DataError, match="planned with other images"):
         feed_for(run, project, device=CPU, num_held_out=0)
+
+
+def test_a_result_of_other_images_is_not_called_done(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """DVC starts the trainer since the manifest changed; "already done" would make it record the old result."""
+    from okd.cli.fetch import fetch as fetch_verb
+    from okd.cli.train import train
+
+    fetch_verb("mine")
+    run = planned(project)
+    places = Places(project, run)
+    places.result.mkdir(parents=True)
+    for name in FILES:
+        (places.result / name).touch()
+    fetch_verb("mine")
+    train(run.id)
+    said = capsys.readouterr().err
+    assert "already done" in said
+    assert "next: okd plan" not in said
+    paint(project.parent / "there" / "mine" / "train" / "bee" / "01.png", 99)
+    manifest_file(project, "mine").unlink()
+    (project / "data" / "mine" / "train.files").unlink()
+    fetch_verb("mine")
+    assert "mine: these are other images than those of the plan; next: okd plan\n" in capsys.readouterr().err
+    with pytest.raises(DataError, match=r"planned with other images than data/mine\.manifest\.json describes: run `okd plan`"):
+        train(run.id)
+    assert planned(project).key != run.key
 
 
 def test_training_on_own_images(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 import torch
-from cases import row
+from cases import batch_of, outputs_of, row, teacher_of
 
 from okd.distillation.groups import BranchBased, NetworkBased
 from okd.distillation.methods import METHODS, method
@@ -76,3 +76,18 @@ def test_collaborative_learning_averages_the_trunks_gradient() -> None:
 
 def test_only_snapshot_keeps_more_than_the_last_network() -> None:
     assert [name for name in METHODS if row(name).keep == "each_cycle"] == ["snapshot"]
+    assert [name for name, entry in catalog().methods.items() if entry.snapshots] == ["snapshot"]
+
+
+class Guess(torch.nn.Module):
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.zeros(len(images), 10), images
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_catalog_knows_whose_teacher_makes_predictions(name: str) -> None:
+    entry = catalog().methods[name]
+    students = int(entry.resolve()["students"])
+    teacher = teacher_of(row(name), students=students, classes=10, pretrained=Guess())
+    lesson = teacher(batch_of(8, 10, num_samples=64), outputs_of(students, 8, 10))
+    assert (lesson.prediction is not None) == (entry.answers or entry.taught)

@@ -54,6 +54,70 @@ CHOICES = [
         f"{AT}tables.0.published.ResNte: there is no row 'ResNte', did you mean 'ResNet'? (rows: ResNet)",
     ),
 ]
+RECIPE_MAPS = [
+    recipe(
+        "unknown network in a recipe",
+        "weight_decay: 5.0e-4}",
+        "weight_decay: 5.0e-4, per_network: {resnet88: {lr: 0.01}}}",
+        "per_network.resnet88: unknown network 'resnet88', did you mean 'resnet8'?",
+    ),
+    recipe(
+        "unknown data set in a recipe",
+        "weight_decay: 5.0e-4}",
+        "weight_decay: 5.0e-4, augmentation: {digitz: {padding: 0, flip: false}}}",
+        "augmentation.digitz: unknown data set 'digitz', did you mean 'digits'?",
+    ),
+    column(
+        "unknown data set in a column's recipe",
+        "DML: {method: dml}",
+        "DML: {method: dml, recipe: {normalisation: {digitz: {mean: [0.1, 0.1, 0.1], std: [1.0, 1.0, 1.0]}}}}",
+        "DML.recipe.normalisation.digitz: unknown data set 'digitz', did you mean 'digits'?",
+    ),
+    recipe(
+        "a deviation of 0",
+        "weight_decay: 5.0e-4}",
+        "weight_decay: 5.0e-4, normalisation: {digits: {mean: [0.1, 0.1, 0.1], std: [0.0, 1.0, 1.0]}}}",
+        "normalisation.digits.std.0: 0.0 must be above 0",
+    ),
+]
+ABOUT_CELLS = [
+    column(
+        "a teacher's unknown reading",
+        "{network: wrn-tiny, method: baseline}",
+        "{network: wrn-tiny, method: dml, reading: papre}",
+        "KD.teacher.reading: dml has no reading 'papre', did you mean 'paper'? (readings: paper, okddip)",
+    ),
+    column(
+        "a difference of nothing",
+        "DML: {method: dml}",
+        "DML: {difference: [[], [small-t1/resnet/one]]}",
+        "DML.difference.0: [] must have at least 1 entries",
+    ),
+    column(
+        "a difference of itself",
+        "DML: {method: dml}",
+        "DML: {difference: [[small-t1/resnet/dml], [small-t1/resnet/one]]}",
+        "DML.difference: 'small-t1/resnet/dml' is itself a difference: name what it is made of",
+    ),
+    column(
+        "a difference of an unknown cell",
+        "DML: {method: dml}",
+        "DML: {difference: [[small-t1/resnet/oen], [small-t1/resnet/one]]}",
+        "DML.difference: there is no cell 'small-t1/resnet/oen', did you mean 'small-t1/resnet/one'?",
+    ),
+    bad(
+        "a value that nobody can read",
+        SMALL,
+        ('["6.93", ', '["6,93 +/- 1", '),
+        f"{AT}tables.0.published.ResNet.0: '6,93 +/- 1' is not a number as printed, such as 26.0 or 26.0 +- 0.3, or a word without digits",
+    ),
+    bad(
+        "an assumption about no cell",
+        SMALL,
+        ("seeds: 1", "seeds: 1\nassumptions: [{id: a, what: w, why: z, cells: [small, small-t1/resnet, small-t1/rest]}]"),
+        "{file}:{next}: assumptions.0.cells.2: nothing in this paper is called 'small-t1/rest', did you mean 'small-t1/resnet'?",
+    ),
+]
 TOGETHER = [
     recipe("milestone past the end", "[0.1, 1]", "[0.1, 5]", "lr.multistep: epoch 5 is past the end (2 epochs)"),
     recipe("milestones not rising", "[0.1, 1]", "[0.1, 1, 1]", "lr.multistep: [1, 1]: epochs must be whole, above 0 and rising"),
@@ -70,6 +134,60 @@ TOGETHER = [
         "DML.networks: dml needs at least two students",
     ),
     column("one student", "DML: {method: dml}", "DML: {method: dml, students: 1}", "DML.students: dml needs at least two students"),
+    column(
+        "a student that is not there",
+        "DML: {method: dml}",
+        "DML: {method: dml, statistic: student_2}",
+        "DML.statistic: dml has no student_2 here (the last is student_1)",
+    ),
+    column(
+        "one student of a single network",
+        "DML: {method: dml}",
+        "DML: {method: baseline, student: 1}",
+        "DML.student: student 1, but baseline has 1 here, counted from 0",
+    ),
+    column(
+        "one student of too few branches",
+        "DML: {method: dml}",
+        "DML: {method: one, student: 3}",
+        "DML.student: student 3, but one has 3 here, counted from 0",
+    ),
+    column(
+        "the leader as a student",
+        "DML: {method: dml}",
+        "DML: {method: okddip, setting: network, ramp_up: 1, student: 3}",
+        "DML.student: student 3, but okddip has 3 here, counted from 0, and a leader",
+    ),
+    column(
+        "a leader's number",
+        "DML: {method: dml}",
+        "DML: {method: okddip, ramp_up: 1, statistic: student_3}",
+        "DML.statistic: okddip has no student_3 here (the last is student_2)",
+    ),
+    column(
+        "a teacher that answers nothing",
+        "DML: {method: dml}",
+        "DML: {method: dml, statistic: teacher}",
+        "DML.statistic: dml has no teacher that makes predictions of its own",
+    ),
+    column(
+        "one member that disagrees",
+        "DML: {method: dml}",
+        "DML: {method: baseline, statistic: correlation}",
+        "DML.statistic: correlation needs at least two members, and baseline has one here",
+    ),
+    column(
+        "one snapshot that disagrees",
+        "DML: {method: dml}",
+        "DML: {method: snapshot, statistic: disagreement, recipe: {lr: {cycles: [0.1, 1]}}}",
+        "DML.statistic: disagreement needs at least two members, and snapshot has one here",
+    ),
+    column(
+        "unknown value of the group's option",
+        "DML: {method: dml}",
+        "DML: {method: one, setting: branches}",
+        "DML.setting: 'branches' is not one of branch, network, did you mean 'branch'?",
+    ),
     column("weight above 1", "KD: {method: kd,", "KD: {method: kd, alpha: 1.5,", "KD.alpha: 1.5 must be at most 1"),
     column(
         "too many held out",

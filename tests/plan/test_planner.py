@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from conftest import TINY, make_project
+from okd.cli.tables import tables
 from okd.plan.cells import merge, slug
 from okd.plan.planner import Plan, make_plan
 from okd.plan.published import Published
@@ -77,6 +78,17 @@ def test_joined_runs_are_disjoint(project: Path) -> None:
     cell = next(cell for cell in make_plan(open_project(project)).cells if cell.placed.column == "Join")
     seeds = [[int(run.rpartition("s")[2]) for run in replicate] for replicate in cell.replicates]
     assert seeds == [[0, 1], [2, 3]]
+
+
+def test_a_branch_is_picked_like_any_student_and_trains_the_same_run(project: Path) -> None:
+    file = project / "papers" / "tiny.yaml"
+    file.write_text(
+        file.read_text().replace("      KD:", "      Third: {method: one, student: 2}\n      KD:").replace('"1.0"', '"1.0", "1.0"')
+    )
+    cells = {cell.placed.column: cell.runs for cell in make_plan(open_project(project)).cells}
+    assert cells["Third"] == cells["ONE"]
+    tables()
+    assert "tiny-t1/resnet-8/third" in (project / "reports" / "data" / "tiny-t1.json").read_text()
 
 
 def test_targets_choose_and_wrong_ones_are_named(project: Path) -> None:

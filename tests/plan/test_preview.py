@@ -1,6 +1,7 @@
 """What `okd plan` says before anyone pays, and where its prices are from."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,27 @@ def test_what_is_finished_costs_nothing(claimed: Path) -> None:
     publish(claimed, plan.to_do[0], seconds=10, device="torch 2, CPU")
     assert price(claimed, plan.to_do).hours == 0
     assert Preview.of(claimed, plan, devices=1).lines()[0].endswith("1 runs (1 done)")
+
+
+def test_results_that_nobody_can_read_leave_the_price_to_the_others(claimed: Path) -> None:
+    """Damaged, of another version, or of what this catalog does not have."""
+    plan = planned(claimed, "tiny-t1/resnet-8/one")
+    other = planned(claimed, "tiny-t1/resnet-8/one", scale="demo").to_do[0]
+    publish(claimed, other, seconds=3600.0, device="torch 2, CPU")
+    good = (Places(claimed, other).result / "spec.json").read_text()
+    foreign = [replace(other, **{name: replace(getattr(other, name), name="gone")}) for name in ("method", "dataset")]
+    foreign.append(replace(other, networks=(replace(other.networks[0], name="gone"),)))
+    specs = ["", good[:-20], "{}", "[]", good.replace('"key"', '"more": 1,\n "key"', 1), *(run.to_json() for run in foreign)]
+    for index, spec in enumerate(specs):
+        publish(claimed, replace(other, id=f"zz-{index}"), seconds=1.0, device="torch 2, CPU")
+        (Places(claimed, replace(other, id=f"zz-{index}")).result / "spec.json").write_text(spec)
+    for index, result in enumerate(({"seconds": "x"}, {"seconds": 0, "epochs": 1, "device": "CPU"}, {"seconds": 9.0, "epochs": 2})):
+        run = replace(other, id=f"zzz-{index}")
+        publish(claimed, run, seconds=1.0, device="CPU")
+        write_json(Places(claimed, run).result / "result.json", result)
+    measured = price(claimed, plan.to_do, device="CPU core")
+    assert measured.sources["results"] == 1
+    assert measured.hours == pytest.approx(1.0, rel=0.01)
 
 
 @pytest.mark.parametrize("least", [1, 4])

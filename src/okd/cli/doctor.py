@@ -68,13 +68,13 @@ def _project(root: Path) -> Iterator[Finding]:
         yield from (Finding(what=str(fault), type="okd plan, once that line is mended") for fault in faults.faults)
         return
     index = Index(root)
-    if index.content.get("scale") != project.settings.scale:
-        yield Finding(what=f"plan/ is at scale {index.content.get('scale')}, params.yaml at {project.settings.scale}", type="okd plan")
-        return
     try:
-        runs = index.all_runs()
+        scale, runs = index.content.get("scale"), index.all_runs()
     except ValueError as problem:
         yield Finding(what=str(problem), type="okd plan")
+        return
+    if scale != project.settings.scale:
+        yield Finding(what=f"plan/ is at scale {scale}, params.yaml at {project.settings.scale}", type="okd plan")
         return
     done = sum(Places(root, run).finished() for run in runs)
     yield Finding(what=f"scale {project.settings.scale}: {done} of {len(runs)} runs are done")

@@ -13,6 +13,7 @@ from okd.cli.codes import Failed
 from okd.cli.options import Log
 from okd.data.arrays import DataError, Manifest, manifest_file
 from okd.data.datasets import require_accepted
+from okd.data.images import require_planned
 from okd.plan.catalog import catalog
 from okd.plan.run import Run
 from okd.plan.settings import Devices, Project, open_project
@@ -54,6 +55,7 @@ def train(
     run = Index(project.root).run(run_id)
     place = Place.named(node, exchange) if exchange else Place.here(split)
     places = Places(project.root, run)
+    require_planned(run, project.root)  # first of all: an engine that knows the manifest has changed must not hear "already done"
     if _already_done(places):
         return
     if processes > 1 and place.alone:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from okd.data import images
-from okd.data.arrays import SPLITS, DataError, Manifest, Split
+from okd.data.arrays import Manifest, Split
 from okd.data.augmentation import Stream, crop_and_flip, draw, generator
 from okd.data.batch import Batch
 from okd.data.datasets import read_arrays
@@ -17,7 +17,6 @@ from okd.plan.catalog import catalog
 from okd.plan.price import cost_of
 from okd.plan.run import Run, RunRecipe
 from okd.plan.settings import open_project
-from okd.plan.supplied import content_key
 
 if TYPE_CHECKING:
     from okd.data.stream import StreamedData
@@ -104,8 +103,7 @@ def feed_for(run: Run, root: Path, *, device: torch.device, num_held_out: int) -
     from okd.data.stream import StreamedData
 
     manifest, listings = images.load(name, root)
-    if run.data != content_key(manifest.splits[split].sha256 for split in SPLITS):
-        raise DataError(f"{run.id} was planned with other images than data/{name}.manifest.json describes: run `okd plan`")
+    images.require_planned(run, root)
     folder = images.supplied_folder(name, root, open_project(root).settings.data)
     images.check_sizes(listings.values(), folder)
     size = manifest.shape[1]

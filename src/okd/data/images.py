@@ -11,8 +11,10 @@ import numpy as np
 
 from okd.data.arrays import SPLITS, DataError, Manifest, SplitFacts, manifest_file
 from okd.data.download import Say
-from okd.plan.catalog import DatasetEntry
+from okd.plan.catalog import DatasetEntry, catalog
+from okd.plan.run import Run
 from okd.plan.settings import DataSettings, write_atomically
+from okd.plan.supplied import supplied
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 FOLDERS = {"train": ("train",), "test": ("val", "test")}
@@ -169,6 +171,13 @@ def load(name: str, root: Path) -> tuple[Manifest, dict[str, Listing]]:
         if not as_described:
             raise DataError(f"data/{name}/{file.name} is missing or differs from data/{name}.manifest.json: run `okd fetch {name}` again")
     return manifest, listings
+
+
+def require_planned(run: Run, root: Path) -> None:
+    """Raises DataError where a run was planned with other images than the manifest describes, if there is one."""
+    name = run.dataset.name
+    if run.data is not None and supplied(root, catalog()).get(name, run.data) != run.data:
+        raise DataError(f"{run.id} was planned with other images than data/{name}.manifest.json describes: run `okd plan`")
 
 
 def check_sizes(listings: Iterable[Listing], folder: Path) -> None:

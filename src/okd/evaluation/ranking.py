@@ -31,7 +31,8 @@ def rankings(tables: list[TableRecord], cells: Cells) -> list[RankRecord]:
 
 def _subject(cell: Cell) -> tuple:
     networks = networks_of(cell)
-    network = networks[cell.student or 0] if cell.student is not None or len(set(networks)) == 1 else ", ".join(networks)
+    at = (cell.student or 0) if cell.networks else 0
+    network = networks[at] if cell.student is not None or len(set(networks)) == 1 else ", ".join(networks)
     return network, cell.dataset, cell.unit, cell.top
 
 

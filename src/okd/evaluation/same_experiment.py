@@ -83,7 +83,7 @@ def _experiment(placed: PlacedCell) -> Key | None:
     if cell.statistic not in measure:
         return None
     networks = networks_of(cell)
-    network = networks[cell.student or 0]
+    network = networks[(cell.student or 0) if cell.networks else 0]
     if cell.method != "baseline" and len(set(networks)) > 1 and cell.method not in ("one", "clnn", "dml"):
         return None
     return (

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -61,6 +61,8 @@ class MethodEntry(Entry):
     group: Literal["one", "branches", "networks", "setting"] = "one"
     students: int = Field(1, ge=1)
     taught: bool = False
+    answers: bool = False  # its teacher makes predictions of its own; a taught method's is a network and does so anyway
+    snapshots: bool = False  # the network is kept where each cycle of the learning rate ends
     fork: list[list[int]] = []  # [stage, children] each, from the stem on; empty: once, before the last stage
     leader: dict[str, Value] | None = None  # a leader exists where these options have these values
     options: dict[str, Option] = {}
@@ -110,7 +112,7 @@ class NetworkEntry(Entry):
 
 class Normalisation(Strict):
     mean: list[float] = Field(min_length=3, max_length=3)
-    std: list[float] = Field(min_length=3, max_length=3)
+    std: list[Annotated[float, Field(gt=0)]] = Field(min_length=3, max_length=3)
 
 
 class Augmentation(Strict):

@@ -1,11 +1,11 @@
 """Whether a paper's cells make sense: names, options and combinations that the schema alone cannot know."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from math import prod
 from typing import Any
 
 from okd.plan.catalog import Catalog, MethodEntry, Value, unknown
-from okd.plan.cells import CELL_FIELDS, PlacedCell, merge, networks_of, place_cells, stated_options
+from okd.plan.cells import CELL_FIELDS, PlacedCell, matches, merge, networks_of, place_cells, stated_options
 from okd.plan.paper import EXCHANGES, Cell, PaperFile, Recipe
 from okd.plan.schema import Problem, problems
 from okd.plan.source import Document, Fault, Faults, nearest, shown
@@ -29,6 +29,22 @@ def checked_cells(name: str, paper: PaperFile, document: Document, catalog: Cata
     return cells
 
 
+def check_remarks(documents: Mapping[str, tuple[PaperFile, Document]], cells: Iterable[PlacedCell]) -> None:
+    """Raises Faults: an assumption or a deviation touches cells of its paper that are not there."""
+    cells, faults = list(cells), list[Fault]()
+    for name, (paper, document) in documents.items():
+        own = [cell for cell in cells if cell.paper == name]
+        known = {part for cell in own for part in (cell.table.id, cell.address.rpartition("/")[0], cell.address)}
+        for kind, remarks in (("assumptions", paper.assumptions), ("deviations", paper.deviations)):
+            places = [(index, number, target) for index, remark in enumerate(remarks) for number, target in enumerate(remark.cells)]
+            for index, number, target in places:
+                if target not in known and not any(matches(target, cell) for cell in own):
+                    problem = f"nothing in this paper is called '{target}'{nearest(target, known)}"
+                    faults.append(document.fault((kind, index, "cells", number), problem))
+    if faults:
+        raise Faults(faults)
+
+
 def _problems(cell: Cell, placed: PlacedCell, paper: PaperFile, catalog: Catalog) -> Iterator[Fault]:
     """Everything about a merged cell that the schema alone cannot know."""
     if cell.difference is not None:
@@ -47,10 +63,12 @@ def _problems(cell: Cell, placed: PlacedCell, paper: PaperFile, catalog: Catalog
     method = catalog.methods[cell.method]
     if method.built:
         stated = stated_options(cell)
-        yield from (placed.fault(problem, *place) for place, problem in _wrong_options(stated, method, cell.method))
-        if all(name in method.options or name in ("students", "reading") for name in stated):
+        if wrong := [placed.fault(problem, *place) for place, problem in _wrong_options(stated, method, cell.method)]:
+            yield from wrong
+        else:
             options = method.resolve(paper.methods.get(cell.method, {}), stated)
             yield from _wrong_combination(cell, method, options, placed)
+            yield from _wrong_statistic(cell, method, options, placed, merge(paper.recipe, cell.recipe))
     if (cell.teacher is not None) != method.taught and method.built:
         yield placed.fault(f"{cell.method} {'needs' if method.taught else 'takes no'} teacher: {{network: ..., method: ...}}", "teacher")
     if cell.teacher is not None:
@@ -60,11 +78,29 @@ def _problems(cell: Cell, placed: PlacedCell, paper: PaperFile, catalog: Catalog
             yield placed.fault(unknown("method", cell.teacher.method, catalog.methods), "teacher", "method")
         elif catalog.methods[cell.teacher.method].taught:
             yield placed.fault(f"a teacher cannot itself be taught ({cell.teacher.method})", "teacher", "method")
+        elif cell.teacher.reading is not None:
+            reading = {"reading": cell.teacher.reading}
+            wrong = _wrong_options(reading, catalog.methods[cell.teacher.method], cell.teacher.method)
+            yield from (placed.fault(problem, "teacher", *place) for place, problem in wrong)
     recipe = merge(paper.recipe, cell.recipe)
+    yield from (placed.fault(problem, "recipe", *place) for place, problem in _unknown_in_recipe(recipe, catalog))
     wrong = problems(Recipe, recipe)
     yield from (placed.fault(problem, "recipe", *place) for place, problem in wrong)
     if not wrong and cell.dataset in catalog.datasets and method.built:
         yield from _does_not_fit(cell, recipe, method.resolve(paper.methods.get(cell.method, {}), stated_options(cell)), placed, catalog)
+
+
+def _unknown_in_recipe(recipe: Mapping[str, Any], catalog: Catalog) -> Iterator[Problem]:
+    """Names in its maps that the catalog does not have: nothing would ever ask for them."""
+    for field, kind, known in (
+        ("per_network", "network", catalog.networks),
+        ("normalisation", "data set", catalog.datasets),
+        ("augmentation", "data set", catalog.datasets),
+    ):
+        names = recipe.get(field)
+        for name in names if isinstance(names, Mapping) else ():
+            if name not in known:
+                yield (field, name), unknown(kind, name, known)
 
 
 def _does_not_fit(
@@ -87,25 +123,49 @@ def _does_not_fit(
 
 def _wrong_combination(cell: Cell, method: MethodEntry, options: Mapping[str, Value], placed: PlacedCell) -> Iterator[Fault]:
     kind, listed = method.group_kind(options), networks_of(cell)
-    students = len(listed) if kind == "networks" and cell.networks else int(options["students"])
+    students, leads = _num_students(cell, method, options), method.has_leader(options)
     if kind != "one" and students < 2:
         yield placed.fault(f"{cell.method} needs at least two students", "networks" if cell.networks else "students")
     if kind == "networks" and cell.networks and cell.students not in (None, len(listed)):
         yield placed.fault(f"students: {cell.students}, but {len(listed)} networks", "students")
     if kind != "networks" and cell.networks and cell.student is None:
         yield placed.fault(f"{cell.method} trains one of the networks: say which by student: 0 to {len(listed) - 1}", "student")
-    if cell.statistic in EXCHANGES and "t_d" not in method.options:
-        yield placed.fault(f"{cell.method} has no phases between which anything is exchanged", "statistic")
     if cell.student is not None and cell.networks and cell.student >= len(listed):
         yield placed.fault(f"student {cell.student} of {len(listed)} networks", "student")
-    if cell.statistic == "leader" and not method.has_leader(options):
-        yield placed.fault(f"{cell.method} has no leader here", "statistic")
-    if method.has_leader(options) and int(options["students"]) < 2:
+    elif cell.student is not None and (kind == "networks" or not cell.networks) and cell.student >= (peers := students - leads):
+        yield placed.fault(
+            f"student {cell.student}, but {cell.method} has {peers} here, counted from 0{', and a leader' * leads}", "student"
+        )
+    if leads and students < 2:
         yield placed.fault("a leader needs at least one peer", "students")
     if method.fork and int(options["students"]) != (leaves := prod(children for _, children in method.fork)):
         yield placed.fault(f"{cell.method} has {leaves} students", "students")
     if cell.join and (kind != "one" or method.taught):
         yield placed.fault("join combines independent runs of a one-network method", "join")
+
+
+def _wrong_statistic(
+    cell: Cell, method: MethodEntry, options: Mapping[str, Value], placed: PlacedCell, recipe: Mapping[str, Any]
+) -> Iterator[Fault]:
+    """A statistic of rows that the method's predictions will not have."""
+    peers = _num_students(cell, method, options) - method.has_leader(options)
+    if cell.statistic in EXCHANGES and "t_d" not in method.options:
+        yield placed.fault(f"{cell.method} has no phases between which anything is exchanged", "statistic")
+    if cell.statistic == "leader" and not method.has_leader(options):
+        yield placed.fault(f"{cell.method} has no leader here", "statistic")
+    if cell.statistic == "teacher" and not (method.answers or method.taught):
+        yield placed.fault(f"{cell.method} has no teacher that makes predictions of its own", "statistic")
+    if cell.statistic.startswith("student_") and int(cell.statistic.removeprefix("student_")) >= peers:
+        yield placed.fault(f"{cell.method} has no {cell.statistic} here (the last is student_{peers - 1})", "statistic")
+    cycles = rate.get("cycles") if method.snapshots and isinstance(rate := recipe.get("lr"), Mapping) else None
+    members = cycles[-1] if isinstance(cycles, list) and cycles else peers
+    if cell.statistic in ("disagreement", "correlation") and members == 1 and cell.join is None:
+        yield placed.fault(f"{cell.statistic} needs at least two members, and {cell.method} has one here", "statistic")
+
+
+def _num_students(cell: Cell, method: MethodEntry, options: Mapping[str, Value]) -> int:
+    """The leader counts."""
+    return len(networks_of(cell)) if method.group_kind(options) == "networks" and cell.networks else int(options["students"])
 
 
 def _wrong_options(stated: Mapping[str, Value], method: MethodEntry, name: str) -> Iterator[Problem]:

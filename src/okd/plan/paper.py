@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from okd.plan.catalog import Augmentation, Normalisation, Strict, Value
 from okd.plan.claims import Claim
-from okd.plan.published import ThirdParty
+from okd.plan.published import NOT_A_VALUE, ThirdParty, unreadable
 from okd.plan.schema import Misplaced, Problem, validated
 from okd.plan.source import Document, Fault, Faults, collect, load, nearest, shown
 
@@ -134,7 +134,7 @@ class Cell(Strict):
     top: Literal[1, 5] = 1
     mix: Literal["logits", "probabilities"] = "logits"
     join: int | None = Field(None, ge=2, le=64)
-    difference: list[list[str]] | None = Field(None, min_length=2, max_length=2)
+    difference: list[Annotated[list[str], Field(min_length=1)]] | None = Field(None, min_length=2, max_length=2)
     teacher: TeacherCell | None = None
     recipe: dict[str, Any] = {}
     options: dict[str, Value] = {}
@@ -161,6 +161,8 @@ class Table(Strict):
         for row, values in self.published.items():
             if len(values) != len(self.columns):
                 wrong.append((("published", row), f"{len(values)} values for {len(self.columns)} columns"))
+            unread = [(index, value) for index, value in enumerate(values) if value is not None and unreadable(value)]
+            wrong += [(("published", row, index), f"{shown(value)} {NOT_A_VALUE}, or a word without digits") for index, value in unread]
         if wrong:
             raise Misplaced(*wrong)
         return self

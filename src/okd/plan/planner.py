@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from okd.plan.catalog import catalog
 from okd.plan.cells import PlacedCell, choose, matches
-from okd.plan.checks import checked_cells
+from okd.plan.checks import check_remarks, checked_cells
 from okd.plan.comparisons import PlacedClaim, place_claims
 from okd.plan.paper import COSTS, ID, Cell, PaperFile, read_papers
 from okd.plan.published import PlacedValue, place_third_party
@@ -13,7 +13,7 @@ from okd.plan.resolve import Resolver
 from okd.plan.run import Run
 from okd.plan.scales import read_scales
 from okd.plan.settings import Project
-from okd.plan.source import Fault, Faults, collect
+from okd.plan.source import Document, Fault, Faults, collect, nearest
 from okd.plan.supplied import supplied
 
 NOT_RUN, BLANK, NOT_BUILT, NO_DATA = "not run", "paper blank", "not built yet", "data not available"
@@ -70,9 +70,7 @@ def make_plan(project: Project, *, scale: str | None = None, targets: Iterable[s
     papers = {name: paper for name, (paper, _) in documents.items()}
     parts = collect([lambda name=name: checked_cells(name, *documents[name], known) for name in documents])
     placed = [cell for cells in parts for cell in cells]
-    claims = place_claims(documents, placed)
-    owners = {cell.address: cell.paper for cell in placed}
-    third_party = place_third_party(((name, paper.third_party, document) for name, (paper, document) in documents.items()), owners)
+    claims, third_party = _about_cells(documents, placed)
     cells_of = {claim.claim.id: set(claim.addresses) for claim in claims}
     where, wanted = (project.document, settings.reproduce) if targets is None else (None, targets)
     addresses = choose(placed, wanted, where, cells_of)
@@ -101,6 +99,23 @@ def make_plan(project: Project, *, scale: str | None = None, targets: Iterable[s
         claims=claims,
         third_party=third_party,
     )
+
+
+def _about_cells(
+    documents: Mapping[str, tuple[PaperFile, Document]], placed: list[PlacedCell]
+) -> tuple[list[PlacedClaim], dict[str, list[PlacedValue]]]:
+    """Claims, and what others measured, with their cells. Raises Faults of these and of the remarks together."""
+    owners = {cell.address: cell.paper for cell in placed}
+
+    def measured() -> dict[str, list[PlacedValue]]:
+        return place_third_party(((name, paper.third_party, document) for name, (paper, document) in documents.items()), owners)
+
+    try:
+        check_remarks(documents, placed)
+        return place_claims(documents, placed), measured()
+    except Faults:
+        collect([lambda: check_remarks(documents, placed), lambda: place_claims(documents, placed), measured])
+        raise
 
 
 class _Expander:
@@ -146,7 +161,11 @@ class _Expander:
     def _difference(self, cell: PlannedCell, by_address: Mapping[str, PlannedCell]) -> PlannedCell:
         assert cell.placed.cell and cell.placed.cell.difference
         named = [address for side in cell.placed.cell.difference for address in side]
-        self.faults += [cell.placed.fault(f"there is no cell '{name}'", "difference") for name in named if name not in by_address]
+        for name in named:
+            if name not in by_address:
+                self.faults.append(cell.placed.fault(f"there is no cell '{name}'{nearest(name, by_address)}", "difference"))
+            elif (other := by_address[name].placed.cell) and other.difference:
+                self.faults.append(cell.placed.fault(f"'{name}' is itself a difference: name what it is made of", "difference"))
         parts = [by_address[name] for name in named if name in by_address]
         if reason := next((part.reason for part in parts if part.reason), ""):
             return replace(cell, reason=reason)

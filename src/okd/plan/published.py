@@ -11,6 +11,7 @@ from okd.plan.catalog import Strict
 from okd.plan.source import Document, Fault, Faults, nearest, shown
 
 PRINTED = re.compile(r"(?P<value>-?[0-9]+(\.[0-9]+)?)\s*(\+-\s*(?P<spread>[0-9]+(\.[0-9]+)?))?\s*(?P<marks>[*^a-zA-Z]*)")
+NOT_A_VALUE = "is not a number as printed, such as 26.0 or 26.0 +- 0.3"
 
 
 class Published(Strict):
@@ -31,6 +32,11 @@ class Published(Strict):
         return Published(printed=printed, value=float(number), spread=float(spread) if spread else None, decimals=decimals)
 
 
+def unreadable(printed: str) -> bool:
+    """It holds a digit and no number that we find: such a value would never be compared with ours."""
+    return any(letter.isdigit() for letter in printed) and Published.parse(printed).value is None
+
+
 class ThirdPartyValue(Strict):
     cell: str  # the address of a cell of this paper
     printed: str
@@ -40,7 +46,7 @@ class ThirdPartyValue(Strict):
     @classmethod
     def _is_a_number(cls, printed: str) -> str:
         if Published.parse(printed).value is None:
-            raise ValueError(f"{shown(printed)} is not a number as printed, such as 26.0 or 26.0 +- 0.3")
+            raise ValueError(f"{shown(printed)} {NOT_A_VALUE}")
         return printed
 
 

@@ -53,13 +53,20 @@ def read_rates(root: Path, operations: Any) -> Rates:
 
 
 def _of_results(root: Path, operations: Any) -> Iterable[tuple[Thing, float]]:
-    """By result, in the order of their names: the last one of a kind counts."""
+    """By result, in the order of their names: the last one of a kind counts.
+
+    A result that is damaged, or of things that the catalog no longer has, is passed over: a price is an estimate.
+    """
     for file in sorted((root / "results").glob("*/*/*/result.json")):
-        result, spec = read_json(file), file.with_name("spec.json")
-        if result is None or not spec.is_file() or not result.get("seconds"):
+        result = read_json(file) or {}
+        try:
+            run = Run.from_json(file.with_name("spec.json").read_text(encoding="utf-8"))
+            rate = operations(run, int(result["epochs"])) / float(result["seconds"])
+            thing = thing_of(run, "GPU" if "CUDA" in result["device"] else "CPU core")
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError):
             continue
-        run = Run.from_json(spec.read_text(encoding="utf-8"))
-        yield thing_of(run, "GPU" if "CUDA" in result["device"] else "CPU core"), operations(run, result["epochs"]) / result["seconds"]
+        if rate > 0:
+            yield thing, rate
 
 
 def _of_calibration(root: Path) -> dict[Thing, float]:

@@ -65,7 +65,7 @@ class Resolver:
         if kind == "networks":
             networks = networks if cell.networks else networks * int(options["students"])
             options |= {"students": len(networks)}
-        else:
+        elif cell.networks:
             networks = [networks[cell.student or 0]]
         networks = [known.sibling(name) for name in networks] if self.demo else networks
         options |= self._forced(options)

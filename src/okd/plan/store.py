@@ -13,6 +13,7 @@ from okd.plan.planner import Plan
 from okd.plan.run import Run
 from okd.plan.settings import write_atomically
 
+ODD_PLAN = "is damaged, edited or of another version: run `okd plan`"
 FILES = ("spec.json", "weights.safetensors", "predictions.npz", "history.csv", "result.json")
 
 
@@ -92,22 +93,43 @@ class Index:
 
     @cached_property
     def content(self) -> dict[str, Any]:
-        """The index; empty where there is none yet."""
-        return read_json(self.root / "plan" / "index.json") or {}
+        """The index; empty where there is none yet. Raises ValueError where it is not what `okd plan` writes."""
+        file = self.root / "plan" / "index.json"
+        content = read_json(file)
+        if content is None and not file.exists():
+            return {}
+        rows = (content or {}).get("run_index")
+        if not isinstance(rows, dict) or not all(isinstance(row, dict) and {"key", "dataset"} <= set(row) for row in rows.values()):
+            raise ValueError(f"plan/{file.name} {ODD_PLAN}")
+        return content or {}
 
     @property
     def runs(self) -> dict[str, dict[str, str]]:
         return self.content.get("run_index", {})
 
+    def key(self, run_id: str) -> str | None:
+        """What is planned under this id; None where nothing is, or nobody can tell."""
+        try:
+            return self.runs.get(run_id, {}).get("key")
+        except ValueError:
+            return None
+
     def run(self, run_id: str) -> Run:
-        """Read a planned run. Raises ValueError with the nearest known ids."""
+        """Read a planned run. Raises ValueError with the nearest known ids, or where its file is not what `okd plan` writes."""
         from okd.plan.source import nearest
 
-        file = self.root / "plan" / "runs" / f"{run_id}.json"
-        if run_id not in self.runs or not file.is_file():
-            hint = nearest(run_id, self.runs) or "; `okd plan` lists what is planned"
-            raise ValueError(f"no planned run is called '{run_id}'{hint}")
-        return Run.from_json(file.read_text(encoding="utf-8"))
+        if run_id not in self.runs:
+            raise ValueError(f"no planned run is called '{run_id}'{nearest(run_id, self.runs) or '; `okd status` lists what is planned'}")
+        name = f"plan/runs/{run_id}.json"
+        try:
+            run = Run.from_json((self.root / name).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise ValueError(f"{name} is missing: run `okd plan`") from None
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise ValueError(f"{name} {ODD_PLAN}") from None
+        if run.id != run_id:
+            raise ValueError(f"{name} {ODD_PLAN}")
+        return run
 
     def all_runs(self) -> list[Run]:
         return [self.run(run_id) for run_id in self.runs]
@@ -137,7 +159,11 @@ def write_plan(root: Path, plan: Plan) -> bool:
     """Make plan/ follow the plan, touching only what changed; say whether dvc.yaml now expands to something else."""
     folder = root / "plan" / "runs"
     folder.mkdir(parents=True, exist_ok=True)
-    new, old = index_of(plan), Index(root).content
+    new = index_of(plan)
+    try:
+        old = Index(root).content
+    except ValueError:
+        old = {}  # whatever it was, it becomes another
     texts = {f"{run.id}.json": run.to_json() for run in plan.to_do}
     for name, text in texts.items():
         _write_if_changed(folder / name, text)
@@ -160,7 +186,7 @@ def _shape(index: dict[str, Any]) -> Any:
 
 def _write_if_changed(file: Path, text: str) -> None:
     try:
-        if file.read_text(encoding="utf-8") == text:
+        if file.read_bytes() == text.encode():
             return
     except OSError:
         pass

@@ -48,7 +48,7 @@ def _publish(
     sync_folder(inner)
     sync_folder(new)
     may_write()
-    planned = Index(places.root).runs.get(run.id, {}).get("key")
+    planned = Index(places.root).key(run.id)
     if planned != run.key:
         shutil.rmtree(begun, ignore_errors=True)
         raise Stopped(f"{run.id}: the plan changed while this trained ({run.key} is now {planned}); nothing was published")
