@@ -8,23 +8,24 @@ from pathlib import Path
 
 import numpy as np
 
-from okd.evaluation.outcomes import Outcome, history_of
+from okd.evaluation.outcomes import Outcome, history_of, student_of
 from okd.evaluation.records import Curve, FigureData, SoftLabels
 from okd.evaluation.scores import Predictions, percent_wrong, softmax
 from okd.plan.paper import Cell, Table
 from okd.plan.planner import PlannedCell
+from okd.plan.run import Run
 from okd.plan.store import Places
 
 MOST_POINTS = 60
 CLASSES_SHOWN = 4
 
 
-def error_by_epoch(cell: Cell, rows: Iterable[Mapping[str, str]]) -> dict[int, float]:
+def error_by_epoch(cell: Cell, run: Run, rows: Iterable[Mapping[str, str]]) -> dict[int, float]:
     """A run's history as the cell counts errors, in percent; nothing where its statistic is not of single rows."""
     errors = {}
     for row in rows:
         try:
-            total, counts = int(row["test_images"]), _counts(cell, row)
+            total, counts = int(row["test_images"]), _counts(cell, run, row)
             if counts:
                 picked = [max(counts)] if cell.statistic == "best_student" else counts
                 errors[int(row["epoch"])] = sum(percent_wrong(count, total) for count in picked) / len(picked)
@@ -33,10 +34,10 @@ def error_by_epoch(cell: Cell, rows: Iterable[Mapping[str, str]]) -> dict[int, f
     return errors
 
 
-def _counts(cell: Cell, row: Mapping[str, str]) -> list[int]:
-    students = [name for name in row if name.startswith("test_student_")]
+def _counts(cell: Cell, run: Run, row: Mapping[str, str]) -> list[int]:
     if cell.statistic in ("student", "best_student"):
-        names = [f"test_student_{cell.student}"] if cell.student is not None and len(students) > 1 else students
+        student = student_of(cell, run)
+        names = [name for name in row if name.startswith("test_student_")] if student is None else [f"test_student_{student}"]
     else:
         names = [f"test_{cell.statistic}"]
     return [int(row[name]) for name in names if row.get(name)]
@@ -47,7 +48,7 @@ def curve_of(root: Path, planned: PlannedCell, finished: Iterable[list[Outcome]]
     cell = planned.placed.cell
     if cell is None or cell.difference or cell.join or cell.top != 1:
         return None
-    runs = [error_by_epoch(cell, history_of(root, replicate[0])) for replicate in finished]
+    runs = [error_by_epoch(cell, replicate[0].run, history_of(root, replicate[0])) for replicate in finished]
     epochs = sorted(set.intersection(*(set(run) for run in runs))) if runs else []
     if not epochs:
         return None

@@ -76,10 +76,23 @@ def _unfinished(places: Places) -> tuple[str, str]:
     return "not run", ""
 
 
+def student_of(cell: Cell, run: Run) -> int | None:
+    """The row of a run that a cell's `student` picks; None where all rows count.
+
+    `student` picks one of the networks that a cell lists. Methods that train one network, or branches of one, have already
+    been given that network, and all that they train is it.
+    """
+    return cell.student if run.method.group == "networks" else None
+
+
 def statistic_name(cell: Cell, replicate: list[Outcome]) -> str:
     """The name under which a replicate's value is kept; of several joined runs also by their bytes."""
-    name = f"{cell.statistic}.{cell.mix}.{cell.top}.{cell.student}"
+    name = _name(cell, replicate[0].run)
     return name if len(replicate) == 1 else f"{name}@{_digests(replicate)}"
+
+
+def _name(cell: Cell, run: Run) -> str:
+    return f"{cell.statistic}.{cell.mix}.{cell.top}.{student_of(cell, run)}"
 
 
 def _digests(replicate: list[Outcome]) -> str:
@@ -98,14 +111,14 @@ def value_of(root: Path, cell: Cell, replicate: list[Outcome]) -> float:
             raise NotInEvidence(f"the evidence of {replicate[0].run.id} does not hold {cell.statistic}")
         return float(values[0][statistic_name(cell, replicate)])
     digests = _digests(replicate)
-    name = f"{cell.statistic}.{cell.mix}.{cell.top}.{cell.student}"
+    name, student = _name(cell, replicate[0].run), student_of(cell, replicate[0].run)
     file = root / "scratch" / "scores" / f"{replicate[0].run.id}.{len(replicate)}.json"
     cache = read_json(file) or {}
     if cache.get("predictions") != digests:
         cache = {"predictions": digests, "values": {}}
     if name not in cache["values"]:
         predictions = [Predictions.read(Places(root, one.run).result / "predictions.npz") for one in replicate]
-        cache["values"][name] = statistic(cell.statistic, predictions, mix=cell.mix, top=cell.top, student=cell.student)
+        cache["values"][name] = statistic(cell.statistic, predictions, mix=cell.mix, top=cell.top, student=student)
         write_json(file, cache)
     return float(cache["values"][name])
 
@@ -117,7 +130,8 @@ def best_epoch_of(cell: Cell, one: Outcome) -> float | None:
     best, total = one.result["best_epoch"], one.result["test_images"]
     if cell.statistic == "student":
         rows = [name for name in best if name.startswith("student_")]
-        rows = [f"student_{cell.student}"] if cell.student is not None and len(rows) > 1 else rows
+        student = student_of(cell, one.run)
+        rows = rows if student is None else [f"student_{student}"]
     else:
         rows = [cell.statistic]
     if not rows or any(row not in best for row in rows):
