@@ -116,6 +116,18 @@ def test_evidence_under_other_numerics_is_shown_and_never_judged(recorded: Path)
     assert taught.state == "stale", "its teacher is another network's weights"
 
 
+def test_divergence_under_other_numerics_is_no_divergence_of_the_plan(project: Path) -> None:
+    run = next(run for name, run in plan(project).items() if "resnet8-baseline" in name)
+    publish(project, run, status="diverged")
+    evidence([run.id])
+    shutil.rmtree(project / "results")
+    file = project / "params.yaml"
+    file.write_text(file.read_text().replace("numerics: exact", "numerics: fast"))
+    cell = cells(project)["Baseline"]
+    assert cell.state == "other numerics"
+    assert "diverged: 1 of 1 runs: soft was not finite" in cell.detail
+
+
 def test_evidence_of_the_planned_numerics_comes_first(recorded: Path) -> None:
     shutil.rmtree(recorded / "results")
     file = recorded / "params.yaml"

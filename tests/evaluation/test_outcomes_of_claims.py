@@ -1,6 +1,7 @@
 """Outcomes of claims: from made-up results near and far from the papers' numbers."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
 
@@ -76,6 +77,7 @@ class World:
             planned=self.by_address,
             margins=self.margins,
             priors={table.id: our_prior(table) for table in tables},
+            scale=self.plan.scale,
         )
 
     def claim(
@@ -196,6 +198,23 @@ def test_divergence_is_yes_or_no(world: World, bad: int, outcome: str) -> None:
 def test_a_run_near_chance_counts_as_diverged(world: World) -> None:
     values = {address: [10.0, 11.0, 10.5] for address in DIVERGED}
     assert world.claim("md-temperature-diverges", values, diverged=FINE).outcome == "reproduced"
+
+
+@pytest.mark.parametrize("change", ["scale", "data not verified", "other numerics"])
+def test_divergence_of_other_runs_than_planned_says_nothing(world: World, change: str) -> None:
+    """The same runs as above, but reduced, on unknown data, or computed otherwise."""
+    tables = world.tables({}, dict.fromkeys(DIVERGED, 3) | FINE)
+    spoilt = [
+        table.model_copy(
+            update={"cells": [cell.model_copy(update={"state": change}) if cell.address in DIVERGED else cell for cell in table.cells]}
+        )
+        for table in tables
+    ]
+    cells = world.cells(tables if change == "scale" else spoilt)
+    cells = replace(cells, scale="short") if change == "scale" else cells
+    found = {claim.id: claim for claim in claim_records(world.plan.claims, cells, {})}
+    assert found["md-temperature-diverges"].outcome == "not run"
+    assert set(found["md-temperature-diverges"].missing) >= set(DIVERGED)
 
 
 def test_a_diverged_cell_leaves_an_effect_undecided(world: World) -> None:

@@ -95,6 +95,25 @@ def test_a_diverged_run_is_counted_and_never_dropped(project: Path) -> None:
     assert cell.ours.values == [10.0]
 
 
+def test_a_diverged_run_on_unknown_data_is_first_of_all_unverified(project: Path) -> None:
+    run = run_of(project, "resnet8-baseline")
+    publish(project, run, status="diverged")
+    file = Places(project, run).result / "result.json"
+    write_json(file, json.loads(file.read_text()) | {"data_verified": False})
+    cell = cells(project)["Baseline"]
+    assert cell.state == "data not verified"
+    assert "1 of 1 runs: soft was not finite" in cell.detail
+
+
+def test_a_diverged_reduced_run_is_never_judged(project: Path) -> None:
+    file = project / "params.yaml"
+    file.write_text(file.read_text().replace("scale: paper", "scale: demo"))
+    publish(project, run_of(project, "resnet8-baseline"), status="diverged")
+    cell = cells(project)["Baseline"]
+    assert cell.state == "diverged"
+    assert cell.detail.endswith("scale demo: never judged")
+
+
 def test_a_result_of_another_spec_is_stale(project: Path) -> None:
     publish(project, run_of(project, "resnet8-baseline"))
     file = project / "papers" / "tiny.yaml"

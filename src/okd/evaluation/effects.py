@@ -27,12 +27,13 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Cells:
-    """Evaluated cells by address, with their plans, margins (where they are judged) and the priors of their tables."""
+    """Evaluated cells by address, with their plans, margins (where they are judged), the priors of their tables, and the scale of all."""
 
     records: Mapping[str, CellRecord]
     planned: Mapping[str, PlannedCell]
     margins: Mapping[str, float]
     priors: Mapping[str, Prior | None]  # by table
+    scale: str
 
     def unfinished(self, addresses: Sequence[str]) -> list[str]:
         """Those that are not complete at scale paper, their parts' states counting for a difference."""
@@ -43,9 +44,14 @@ class Cells:
         return record.ours is not None and record.state in (*JUDGED, "counted")
 
     def diverged(self, address: str) -> bool:
-        """Whether all runs have ended, some of them without a number."""
-        states = {run.state for leaf, _ in self.leaves(address) for run in self.records[leaf].runs}
-        return "diverged" in states and states <= {"diverged", "done"}
+        """Whether all runs have ended as planned at the paper's scale, some of them without a number.
+
+        Reduced runs, other numerics and data that were not verified say nothing about a paper's divergence.
+        """
+        records = [self.records[leaf] for leaf, _ in self.leaves(address)]
+        has_ended = all(run.state in ("diverged", "done") for record in records for run in record.runs)
+        states = {record.state for record in records}
+        return self.scale == "paper" and has_ended and "diverged" in states and states <= {"diverged", *JUDGED}
 
     def leaves(self, address: str) -> list[tuple[str, int]]:
         """A cell that is a difference is its parts."""

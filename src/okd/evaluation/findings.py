@@ -18,6 +18,7 @@ def findings(evaluation: Evaluation, tables: Sequence[TableRecord]) -> Findings:
         planned=evaluation.by_address,
         margins=evaluation.judged_margins(),
         priors={table.id: our_prior(table) for table in tables},
+        scale=evaluation.plan.scale,
     )
     return Findings(
         claims=claim_records(evaluation.plan.claims, cells, _curves(evaluation)),

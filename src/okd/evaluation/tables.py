@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean, stdev
 
+from okd.evaluation.cell_state import state_of
 from okd.evaluation.configuration import configuration, recipe_of
 from okd.evaluation.costs import as_printed, cost_value
-from okd.evaluation.evidence import NotInEvidence, other_numerics
+from okd.evaluation.evidence import NotInEvidence
 from okd.evaluation.figuredata import figure_data
 from okd.evaluation.judgement import judged
 from okd.evaluation.outcomes import Outcome, best_epoch_of, outcome, value_of
@@ -109,7 +110,7 @@ class Evaluation:
         ours = best = None
         if cell is not None and not planned.reason:
             ours, best = self._measure(planned, cell, finished)
-        state, detail = self._state(planned, replicates, len(finished))
+        state, detail = state_of(planned, replicates, len(finished), self.plan.scale)
         if len(finished) < len(done) and not detail:
             detail = "the evidence of its runs does not hold this statistic"
         return CellRecord(
@@ -166,38 +167,6 @@ class Evaluation:
         part = self.by_address[address]
         assert part.placed.cell is not None
         return self._value(part, part.placed.cell, index)
-
-    def _state(self, planned: PlannedCell, replicates: list[list[Outcome]], finished: int) -> tuple[str, str]:
-        """One of the states of the design and the words behind it."""
-        if planned.reason:
-            state, _, detail = planned.reason.partition(": ")
-            return state, detail
-        cell = planned.placed.cell
-        if cell is not None and cell.statistic in COSTS and cell.difference is None:
-            return "counted", "no training: counted from the network"
-        records = [one.record for replicate in replicates for one in replicate]
-        states = Counter(record.state for record in records)
-        if states["diverged"]:
-            return "diverged", f"{states['diverged']} of {len(records)} runs: {_first(records, 'diverged')}"
-        if finished and not all(
-            one.result is None or one.result.get("data_verified", True) for replicate in replicates for one in replicate
-        ):
-            return "data not verified", "trained on data whose checksum differs: never judged"
-        others = [one.record.detail for replicate in replicates for one in replicate if other_numerics(one.evidence, one.run)]
-        if finished == len(replicates) and others:
-            return "other numerics", f"{len(others)} of {len(records)} runs {others[0]}: never judged"
-        if finished == len(replicates):
-            return ("measured", "") if self.plan.scale == "paper" else ("reduced", f"scale {self.plan.scale}, {records[0].epochs} epochs")
-        for state in ("failed", "running"):
-            if states[state]:
-                return state, f"{states[state]} of {len(records)} runs: {_first(records, state)}"
-        if finished:
-            return "too few seeds", "; ".join([f"{finished} of {len(replicates)} runs", *others[:1]])
-        return ("stale", _first(records, "stale")) if states["stale"] else ("not run", "")
-
-
-def _first(records: list, state: str) -> str:
-    return next((record.detail for record in records if record.state == state), "")
 
 
 def _in_unit(cell: Cell, value: float) -> float:

@@ -119,8 +119,9 @@ def _so_far(cell: CellRecord) -> str:
 
 
 def _if_theirs_diverged(cell: CellRecord) -> str:
-    """A paper that prints NaN is held to just that: ours diverges, or it does not."""
-    answer = {"diverged": "as ours did", "measured": "ours did not"}.get(cell.state)
+    """A paper that prints NaN is held to just that: ours diverges, or it does not. A reduced run is held to nothing."""
+    reduced = cell.configuration is not None and bool(cell.configuration.unlike_paper)
+    answer = None if reduced else {"diverged": "as ours did", "measured": "ours did not"}.get(cell.state)
     return f"The paper prints {DIVERGED}: its run diverged, {answer}." if answer and cell.printed == DIVERGED else ""
 
 
