@@ -95,6 +95,27 @@ def test_a_diverged_run_is_counted_and_never_dropped(project: Path) -> None:
     assert cell.ours.values == [10.0]
 
 
+def test_a_run_that_ended_near_chance_has_diverged(project: Path) -> None:
+    """Ten classes: chance is 90 % wrong. The number stays to be seen, and nothing is judged by it."""
+    publish(project, run_of(project, "resnet8-baseline"), wrong=324)
+    cell = cells(project)["Baseline"]
+    assert cell.ours is not None
+    assert (cell.state, cell.ours.values, cell.difference, cell.verdict) == ("diverged", [90.0], None, None)
+    assert cell.detail == "1 of 1 ended within 5 points of chance"
+    publish(project, run_of(project, "resnet8-baseline"), wrong=304)
+    assert cells(project)["Baseline"].state != "diverged"
+
+
+def test_a_gain_over_a_run_near_chance_is_none(project: Path) -> None:
+    file = project / "papers" / "tiny.yaml"
+    gain = "      Gain: {difference: [[tiny-t1/resnet-8/baseline], [tiny-t1/resnet-8/one]], unit: points}\n      KD:"
+    file.write_text(file.read_text().replace("      KD:", gain).replace('"1.0"', '"1.0", "1.0"'))
+    publish(project, run_of(project, "resnet8-baseline"), wrong=324)
+    publish(project, run_of(project, "resnet8-one"), wrong=36)
+    found = cells(project)
+    assert (found["Gain"].state, found["ONE"].state) == ("diverged", "too few seeds")
+
+
 def test_a_diverged_run_on_unknown_data_is_first_of_all_unverified(project: Path) -> None:
     run = run_of(project, "resnet8-baseline")
     publish(project, run, status="diverged")

@@ -207,6 +207,15 @@ def test_a_grid_crosses_what_diverged() -> None:
     assert "The paper prints NaN: its run diverged, as ours did." in text
 
 
+def test_a_paper_that_prints_nan_prints_something() -> None:
+    """What the panel says of our run must not deny what it says of the paper's."""
+    one = cell("measured", "c", table="g").model_copy(update={"printed": "NaN"})
+    assert sentence(one).endswith("no number to hold them against. The paper prints NaN: its run diverged, ours did not.")
+    near_chance = cell("diverged", "c", table="g").model_copy(update={"printed": "NaN", "published": None})
+    assert sentence(near_chance).endswith("The paper prints NaN: its run diverged, as ours did.")
+    assert [one.text for one in heat_squares(table("g", [near_chance]))] == ["\N{MULTIPLICATION SIGN}"] * 2
+
+
 def test_the_frontier_is_what_nothing_beats_in_both() -> None:
     points = [
         CostPoint("R", name, "ours", cost, error)

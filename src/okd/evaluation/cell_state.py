@@ -6,13 +6,17 @@ from collections.abc import Sequence
 from okd.evaluation.evidence import other_numerics
 from okd.evaluation.outcomes import Outcome
 from okd.evaluation.run_record import RunRecord
+from okd.evaluation.scores import COLLAPSED_WITHIN
 from okd.plan.paper import COSTS
 from okd.plan.planner import PlannedCell
 
 
-def state_of(planned: PlannedCell, replicates: Sequence[Sequence[Outcome]], finished: int, scale: str) -> tuple[str, str]:
-    """State and detail of a cell of which so many replicates have a number.
+def state_of(
+    planned: PlannedCell, replicates: Sequence[Sequence[Outcome]], *, finished: int, near_chance: int, scale: str
+) -> tuple[str, str]:
+    """State and detail of a cell of which so many replicates have a number, some of them one that is near chance.
 
+    A run that ended near chance counts as diverged: whether its loss overflowed on the way is a matter of rounding.
     What makes a cell unfit to be judged is said first, so that neither a number nor a diverged run is ever taken for more than it is.
     """
     if planned.reason:
@@ -24,7 +28,10 @@ def state_of(planned: PlannedCell, replicates: Sequence[Sequence[Outcome]], fini
     ends = [one for replicate in replicates for one in replicate]
     records = [one.record for one in ends]
     states = Counter(record.state for record in records)
-    diverged = f"{states['diverged']} of {len(records)} runs: {_first(records, 'diverged')}" if states["diverged"] else ""
+    diverged = _joined(
+        f"{states['diverged']} of {len(records)} runs: {_first(records, 'diverged')}" if states["diverged"] else "",
+        f"{near_chance} of {len(replicates)} ended within {COLLAPSED_WITHIN:g} points of chance" if near_chance else "",
+    )
     lost = sum(any(one.record.state == "diverged" for one in replicate) for replicate in replicates)
     if any(one.result and not one.result.get("data_verified", True) for one in ends):
         return "data not verified", _joined("trained on data whose checksum differs: never judged", _as_well(diverged))

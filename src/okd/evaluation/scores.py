@@ -131,6 +131,6 @@ def statistic(name: str, replicate: Sequence[Predictions], *, mix: str, top: int
     raise ValueError(f"unknown statistic '{name}'")
 
 
-def collapsed(error: float, classes: int) -> bool:
-    """Finite, but within a few points of guessing."""
-    return error >= 100 * (1 - 1 / classes) - COLLAPSED_WITHIN
+def collapsed(error: float, classes: int, top: int = 1) -> bool:
+    """Whether a top-1 or top-5 error in percent is finite, but within a few points of guessing."""
+    return error >= 100 * (1 - top / classes) - COLLAPSED_WITHIN

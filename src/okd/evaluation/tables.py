@@ -23,6 +23,7 @@ from okd.evaluation.records import (
     Summary,
     TableRecord,
 )
+from okd.evaluation.scores import collapsed
 from okd.evaluation.third_party import third_party_records
 from okd.plan.catalog import catalog
 from okd.plan.margins import read_margins
@@ -110,7 +111,8 @@ class Evaluation:
         ours = best = None
         if cell is not None and not planned.reason:
             ours, best = self._measure(planned, cell, finished)
-        state, detail = state_of(planned, replicates, len(finished), self.plan.scale)
+        near_chance = sum(self._near_chance(planned, index) for index in finished)
+        state, detail = state_of(planned, replicates, finished=len(finished), near_chance=near_chance, scale=self.plan.scale)
         if len(finished) < len(done) and not detail:
             detail = "the evidence of its runs does not hold this statistic"
         return CellRecord(
@@ -146,6 +148,18 @@ class Evaluation:
             return False
         return True
 
+    def _near_chance(self, planned: PlannedCell, index: int) -> bool:
+        """Whether a finished replicate's error, or one that a difference is made of, is no better than guessing."""
+        cell = planned.placed.cell
+        if cell is None:
+            return False
+        if cell.difference is not None:
+            return any(self._near_chance(self.by_address[address], index) for side in cell.difference for address in side)
+        if not _is_error(cell):
+            return False
+        runs = planned.replicates[index]
+        return collapsed(value_of(self.root, cell, [self.outcomes[run] for run in runs]), self.plan.runs[runs[0]].classes, cell.top)
+
     def _measure(self, planned: PlannedCell, cell: Cell, finished: list[int]) -> tuple[Measured | None, Measured | None]:
         if cell.statistic in COSTS and cell.difference is None:
             value = cost_value(planned.placed, self.plan.papers[planned.placed.paper], catalog())
@@ -171,8 +185,11 @@ class Evaluation:
 
 def _in_unit(cell: Cell, value: float) -> float:
     """Statistics of errors are kept as errors; a table that prints accuracy shows 100 minus them."""
-    is_error = cell.statistic in ERRORS or cell.statistic.startswith("student_")
-    return 100.0 - value if is_error and cell.unit == "accuracy" else value
+    return 100.0 - value if _is_error(cell) and cell.unit == "accuracy" else value
+
+
+def _is_error(cell: Cell) -> bool:
+    return cell.statistic in ERRORS or cell.statistic.startswith("student_")
 
 
 def _measured(values: list[float]) -> Measured | None:

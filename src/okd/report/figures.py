@@ -133,7 +133,8 @@ def heat_squares(table: TableRecord) -> list[HeatSquare]:
     squares = []
     for cell in table.cells:
         if cell.ours or cell.state == "diverged":
-            squares.append(HeatSquare("ours", cell.row, cell.column, cell.ours.mean if cell.ours else None, cell.decimals))
+            mean = cell.ours.mean if cell.ours and cell.state != "diverged" else None
+            squares.append(HeatSquare("ours", cell.row, cell.column, mean, cell.decimals))
         if cell.printed and (cell.published is not None or cell.printed == DIVERGED):
             squares.append(HeatSquare("published", cell.row, cell.column, cell.published, cell.decimals))
     return squares
