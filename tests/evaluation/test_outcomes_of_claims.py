@@ -45,7 +45,7 @@ class World:
         self.by_address = {cell.address: cell for cell in plan.cells}
         evaluation = Evaluation(ROOT / "tests", plan, reproduce=[])
         evaluation.root = ROOT
-        self.margins = evaluation.judged_margins()
+        self.margins, self.results = evaluation.judged_margins(), evaluation.results()
 
     def near_paper(self, *tables: str, sd: float = 0.05, seed: int = 0) -> dict[str, list[float]]:
         """Runs around the published values."""
@@ -76,7 +76,7 @@ class World:
             records={cell.address: cell for table in tables for cell in table.cells},
             planned=self.by_address,
             margins=self.margins,
-            priors={table.id: our_prior(table) for table in tables},
+            priors={table.id: our_prior(table, self.results) for table in tables},
             scale=self.plan.scale,
         )
 

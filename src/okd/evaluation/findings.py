@@ -17,7 +17,7 @@ def findings(evaluation: Evaluation, tables: Sequence[TableRecord]) -> Findings:
         records={cell.address: cell for table in tables for cell in table.cells},
         planned=evaluation.by_address,
         margins=evaluation.judged_margins(),
-        priors={table.id: our_prior(table) for table in tables},
+        priors={table.id: our_prior(table, evaluation.results()) for table in tables},
         scale=evaluation.plan.scale,
     )
     return Findings(

@@ -1,6 +1,6 @@
 """A table's verdicts: its complete cells against the published values, with what the whole table says about spreads."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from functools import partial
 
 from okd.evaluation.records import CellRecord, TableRecord, VerdictRecord
@@ -11,9 +11,12 @@ MOST_SEEDS = 100  # nobody plans more
 JUDGED = (COMPLETE, "matches", "better", "worse", "undecided", "cannot be decided")  # a complete cell before and after its verdict
 
 
-def judged(table: TableRecord, margins: Mapping[str, float]) -> TableRecord:
+Results = Mapping[str, Hashable]  # by address, the single result that a cell shows; equal where two cells show the same one
+
+
+def judged(table: TableRecord, margins: Mapping[str, float], results: Results) -> TableRecord:
     """The table with a verdict in every cell that is complete and has a published value; `margins` by address."""
-    ours, theirs = our_prior(table), _their_prior(table)
+    ours, theirs = our_prior(table, results), _their_prior(table)
     known = [cell.model_copy(update={"margin": margins.get(cell.address)}) for cell in table.cells]
     cells = [_judge(cell, cell.margin, ours, theirs) if cell.margin is not None else cell for cell in known]
     return table.model_copy(update={"cells": cells})
@@ -59,9 +62,15 @@ def _seeds_needed(held_against: Callable[[Spread], Verdict], spread: Spread) -> 
     return high
 
 
-def our_prior(table: TableRecord) -> Prior | None:
-    """From the complete cells that have the most common number of runs."""
-    complete = [cell.ours for cell in table.cells if cell.state in JUDGED and cell.ours and cell.ours.spread is not None]
+def our_prior(table: TableRecord, results: Results) -> Prior | None:
+    """From the complete cells that have the most common number of runs, each result once.
+
+    A gain is a sum of up to four results, and so wider than any of them; a run that stands in several cells tells of its spread once.
+    """
+    cells = [
+        cell for cell in table.cells if cell.state in JUDGED and cell.ours and cell.ours.spread is not None and cell.address in results
+    ]
+    complete = [cell.ours for cell in {results[cell.address]: cell for cell in cells}.values() if cell.ours]
     counts = [len(measured.values) for measured in complete]
     n = max(set(counts), key=counts.count, default=0)
     return fit_prior([measured.spread**2 for measured in complete if measured.spread is not None and len(measured.values) == n], n - 1)

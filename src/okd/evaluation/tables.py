@@ -10,8 +10,8 @@ from okd.evaluation.configuration import configuration, recipe_of
 from okd.evaluation.costs import as_printed, cost_value
 from okd.evaluation.evidence import NotInEvidence
 from okd.evaluation.figuredata import figure_data
-from okd.evaluation.judgement import judged
-from okd.evaluation.outcomes import Outcome, best_epoch_of, outcome, value_of
+from okd.evaluation.judgement import Results, judged
+from okd.evaluation.outcomes import Outcome, best_epoch_of, outcome, student_of, value_of
 from okd.evaluation.records import (
     CellRecord,
     Citation,
@@ -46,8 +46,17 @@ class Evaluation:
         self.paper_runs = {cell.address: cell.runs[0] for cell in self.paper_plan.cells if cell.runs}
 
     def tables(self) -> list[TableRecord]:
-        margins = self.judged_margins()
-        return [judged(table, margins) for table in self._tables()]
+        margins, results = self.judged_margins(), self.results()
+        return [judged(table, margins, results) for table in self._tables()]
+
+    def results(self) -> Results:
+        """The single result that a cell shows, by address: runs, statistic and row. Differences, costs and other numbers are none."""
+        cells = [(planned, planned.placed.cell) for planned in self.plan.cells if planned.replicates]
+        return {
+            planned.address: (planned.replicates, cell.statistic, cell.mix, cell.top, student_of(cell, self.plan.runs[planned.runs[0]]))
+            for planned, cell in cells
+            if cell and _is_error(cell) and not cell.difference
+        }
 
     def judged_margins(self) -> dict[str, float]:
         """By address, for the cells that are judged: errors and accuracies of runs that are not reduced."""
