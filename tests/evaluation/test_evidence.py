@@ -112,6 +112,9 @@ def test_evidence_under_other_numerics_is_shown_and_never_judged(recorded: Path)
     assert (cell.state, cell.verdict) == ("other numerics", None)
     assert cell.detail == "1 of 1 runs computed as exact, planned as fast: never judged"
     assert [run.key for run in cell.runs] == [run.key for run in judged.runs], "the key is that of what was computed"
+    assert cell.configuration is not None
+    assert cell.configuration.resolved["numerics"] == "exact (revision 1)", "as it was computed"
+    assert cell.configuration.unlike_paper == ["numerics: exact (revision 1), planned fast (revision 1)"]
     taught = cells(recorded)["KD"]
     assert taught.state == "stale", "its teacher is another network's weights"
 

@@ -216,6 +216,26 @@ def test_a_paper_that_prints_nan_prints_something() -> None:
     assert [one.text for one in heat_squares(table("g", [near_chance]))] == ["\N{MULTIPLICATION SIGN}"] * 2
 
 
+def test_a_panel_names_the_remarks_that_touch_its_cell() -> None:
+    """By address, row or table, and no neighbour whose name begins alike."""
+    whole = every_state()
+    (paper,) = whole.summary.papers
+    (remark,) = paper.deviations
+    touch = {"whole": ["t"], "row": ["t/row"], "cell": ["t/row/c1"], "alike": ["t/ro", "t/row/c"], "other": ["d"]}
+    remarks = [remark.model_copy(update={"id": name, "cells": cells}) for name, cells in touch.items()]
+    papers = [paper.model_copy(update={"deviations": remarks})]
+    changed = replace(whole, summary=whole.summary.model_copy(update={"papers": papers}))
+    found = {one.column: [remark.id for remark in changed.touching(one, "deviations")] for one in changed.tables[0].cells}
+    assert found["c1"] == ["whole", "row", "cell"]
+    assert found["c2"] == found["c10"] == ["whole", "row"]
+    text = render_contents(changed)
+    assert 'href="#deviations-p-whole">whole</a>' in text
+    assert '<dt id="deviations-p-whole">whole</dt>' in text
+    assert "4 of the deviations touch them or their tables" in text, (
+        "of the table's own and another's, all but the two that only begin alike"
+    )
+
+
 def test_the_frontier_is_what_nothing_beats_in_both() -> None:
     points = [
         CostPoint("R", name, "ours", cost, error)

@@ -9,7 +9,7 @@ from okd.evaluation.evidence import NotInEvidence, history_rows, other_numerics,
 from okd.evaluation.run_record import Exchange, RunRecord
 from okd.evaluation.scores import Predictions, percent_wrong, statistic
 from okd.plan.paper import Cell
-from okd.plan.run import Run
+from okd.plan.run import Named, Run
 from okd.plan.store import Places, read_json, write_json
 
 FRESH_S = 120.0  # a progress file older than this belongs to a trainer that is gone
@@ -21,6 +21,11 @@ class Outcome:
     record: RunRecord
     result: dict[str, Any] | None  # result.json of a finished or diverged run
     evidence: dict[str, Any] | None = None  # where the result itself is not on this machine
+
+    @property
+    def numerics(self) -> Named:
+        """Those that its result was computed with, else those that are planned."""
+        return Named(**self.evidence["spec"]["numerics"]) if self.evidence else self.run.numerics
 
 
 def outcome(root: Path, run: Run, *, local: bool = True) -> Outcome:

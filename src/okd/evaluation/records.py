@@ -138,7 +138,10 @@ class RemarkRecord(Record):
     id: str
     what: str
     why: str
-    cells: list[str]
+    cells: list[str]  # addresses, or their beginnings: a table, a row
+
+    def covers(self, address: str) -> bool:
+        return any(f"{address}/".startswith(f"{target.rstrip('/')}/") for target in self.cells)
 
 
 class PaperRecord(Record):

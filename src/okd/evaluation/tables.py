@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
 
@@ -146,8 +147,9 @@ class Evaluation:
         )
 
     def _configuration(self, planned: PlannedCell, cell: Cell) -> Configuration:
-        at_paper = self.paper_plan.runs.get(self.paper_runs.get(planned.address, ""))
-        return configuration(self.plan.runs[planned.runs[0]], at_paper, cell)
+        at_paper, run = self.paper_plan.runs.get(self.paper_runs.get(planned.address, "")), self.plan.runs[planned.runs[0]]
+        others = (found for run_id in planned.runs if (found := self.outcomes[run_id].numerics) != run.numerics)
+        return configuration(replace(run, numerics=next(others, run.numerics)), at_paper, cell)
 
     def _holds(self, planned: PlannedCell, index: int) -> bool:
         """Whether the statistic of a finished replicate can be had: evidence holds only what cells asked for when it was written."""
