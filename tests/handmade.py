@@ -10,8 +10,20 @@ from okd.plan.run import Run
 from okd.plan.store import FILES, Places, write_json
 
 
-def publish(root: Path, run: Run, *, wrong: int = 36, status: str = "done", best: int = 30, by_row: Sequence[int] | None = None) -> None:
-    """A result by hand, with the rows that its method has and so many wrong answers of 360; `by_row` where they differ."""
+def publish(
+    root: Path,
+    run: Run,
+    *,
+    wrong: int = 36,
+    status: str = "done",
+    best: int = 30,
+    by_row: Sequence[int] | None = None,
+    first: Sequence[int] | None = None,
+) -> None:
+    """A result by hand, with the rows that its method has and so many wrong answers of 360 after its second and last epoch.
+
+    `by_row` says how many each row has where they differ, `first` how many each had after the first epoch, instead of `best`.
+    """
     places = Places(root, run)
     shutil.rmtree(places.folder, ignore_errors=True)
     places.result.mkdir(parents=True)
@@ -28,7 +40,7 @@ def publish(root: Path, run: Run, *, wrong: int = 36, status: str = "done", best
     for name in FILES:
         (places.result / name).write_bytes(b"")
     (places.result / "spec.json").write_text(run.to_json())
-    counts = [[epoch, 360, *(360 - count - 2 * (1 - epoch) for count in wrongs)] for epoch in range(2)]
+    counts = [[epoch, 360, *(360 - count for count in line)] for epoch, line in enumerate((first or [best] * len(rows), wrongs))]
     lines = [",".join(map(str, line)) for line in [["epoch", "test_images", *(f"test_{row}" for row in rows)], *counts]]
     (places.result / "history.csv").write_text("\n".join(lines) + "\n")
     np.savez(places.result / "predictions.npz", **arrays)  # type: ignore[arg-type]

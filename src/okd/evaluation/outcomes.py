@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from okd.evaluation.evidence import NotInEvidence, history_rows, other_numerics, read_evidence, stale_evidence
+from okd.evaluation.evidence import NotInEvidence, other_numerics, read_evidence, stale_evidence
 from okd.evaluation.run_record import Exchange, RunRecord
-from okd.evaluation.scores import Predictions, percent_wrong, statistic
+from okd.evaluation.scores import Predictions, statistic
 from okd.plan.paper import Cell
 from okd.plan.run import Named, Run
 from okd.plan.store import Places, read_json, write_json
@@ -126,29 +126,3 @@ def value_of(root: Path, cell: Cell, replicate: list[Outcome]) -> float:
         cache["values"][name] = statistic(cell.statistic, predictions, mix=cell.mix, top=cell.top, student=student)
         write_json(file, cache)
     return float(cache["values"][name])
-
-
-def best_epoch_of(cell: Cell, one: Outcome) -> float | None:
-    """Error at the epoch that was best on the test set, where the statistic is an error of single rows."""
-    if one.result is None or cell.top != 1 or cell.difference or one.result["best_epoch"] is None:
-        return None
-    best, total = one.result["best_epoch"], one.result["test_images"]
-    if cell.statistic == "student":
-        rows = [name for name in best if name.startswith("student_")]
-        student = student_of(cell, one.run)
-        rows = rows if student is None else [f"student_{student}"]
-    else:
-        rows = [cell.statistic]
-    if not rows or any(row not in best for row in rows):
-        return None
-    return sum(percent_wrong(best[row]["correct"], total) for row in rows) / len(rows)
-
-
-def history_of(root: Path, one: Outcome) -> list[dict[str, str]]:
-    """history.csv of a finished run, a map an epoch; nothing where it cannot be read."""
-    if one.evidence:
-        return history_rows("\n".join(one.evidence.get("history", [])))
-    try:
-        return history_rows((Places(root, one.run).result / "history.csv").read_text(encoding="utf-8"))
-    except OSError:
-        return []

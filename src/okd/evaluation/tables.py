@@ -11,8 +11,9 @@ from okd.evaluation.configuration import configuration, recipe_of
 from okd.evaluation.costs import as_printed, cost_value
 from okd.evaluation.evidence import NotInEvidence
 from okd.evaluation.figuredata import figure_data
+from okd.evaluation.history import best_epoch_error
 from okd.evaluation.judgement import Results, judged
-from okd.evaluation.outcomes import Outcome, best_epoch_of, outcome, student_of, value_of
+from okd.evaluation.outcomes import Outcome, outcome, student_of, value_of
 from okd.evaluation.records import (
     CellRecord,
     Citation,
@@ -177,9 +178,9 @@ class Evaluation:
             published = planned.placed.published
             return _measured([as_printed(value, published.printed, published.decimals) if published else value]), None
         values = [self._value(planned, cell, index) for index in finished]
-        firsts = [self.outcomes[planned.replicates[index][0]] for index in finished]
-        best = [_in_unit(cell, value) for one in firsts if (value := best_epoch_of(cell, one)) is not None]
-        return _measured(values), _measured(best) if len(best) == len(values) and not cell.join else None
+        replicates = [[self.outcomes[run] for run in planned.replicates[index]] for index in finished]
+        best = [_in_unit(cell, value) for one in replicates if (value := best_epoch_error(self.root, cell, one)) is not None]
+        return _measured(values), _measured(best) if len(best) == len(values) else None
 
     def _value(self, planned: PlannedCell, cell: Cell, index: int) -> float:
         """A replicate's value in the cell's unit; a difference is summed within the replicate first."""
