@@ -14,6 +14,7 @@ from okd.plan.planner import make_plan
 from okd.plan.run import Run
 from okd.plan.settings import open_project
 from okd.plan.store import Places, write_json
+from okd.report.phrases import sentence
 
 
 def cells(root: Path) -> dict[str, CellRecord]:
@@ -81,6 +82,28 @@ def test_complete_cells_are_judged_and_only_they(project: Path) -> None:
     assert verdict.difference == pytest.approx(100 * 23 / 360 - 6.34, abs=1e-5)
     assert verdict.low < verdict.difference < verdict.high
     assert found["KD"].verdict is None
+
+
+LAST_EPOCH = "deviations: [{id: last-epoch, what: The last epoch counts., why: Theirs is the best one., cells: [tiny-t1]}]\ntables:"
+
+
+@pytest.mark.parametrize(("remark", "word"), [(LAST_EPOCH, "matches"), ("tables:", None)])
+def test_a_paper_that_reports_the_best_epoch_is_held_against_ours_too(project: Path, remark: str, word: str | None) -> None:
+    """Last epochs at 11 %, best epochs at 6.4 %, where the paper prints 6.34: the headline stays, and the panel has both words."""
+    file = project / "papers" / "tiny.yaml"
+    file.write_text(file.read_text().replace("seeds: 1", "seeds: 3").replace("tables:", remark))
+    for seed, wrong in enumerate((39, 40, 41)):
+        publish(project, run_of(project, f"resnet8-baseline-s{seed}"), wrong=wrong, best=wrong - 17)
+    cell = cells(project)["Baseline"]
+    assert cell.state == "worse"
+    assert cell.verdict is not None
+    assert (cell.verdict.best_epoch.word if cell.verdict.best_epoch else None) == word
+    assert cell.verdict.fragile is (word is not None)
+    assert ("By the best epoch the word would be: matches." in sentence(cell)) is (word is not None)
+    if cell.verdict.best_epoch:
+        half = 2.919986 * (100 / 360) * (1 / 3) ** 0.5  # Student's t with 2 degrees at 95 %; our spread is one answer of 360
+        assert cell.verdict.best_epoch.difference == pytest.approx(100 * 23 / 360 - 6.34, abs=1e-5)
+        assert cell.verdict.best_epoch.high - cell.verdict.best_epoch.difference == pytest.approx(half, rel=0.05)
 
 
 def test_a_diverged_run_is_counted_and_never_dropped(project: Path) -> None:

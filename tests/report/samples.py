@@ -51,8 +51,14 @@ def cell(state: str, column: str, text: str = "", *, table: str = "t", row: str 
     values = [value + 0.25 * (2 * index - runs + 1) for index in range(runs)]
     measured = Measured(mean=value, spread=0.25, values=values) if state in (*WITH_NUMBER, *JUDGED) else None
     open_ = state == "undecided"
-    ends = {"low": value - 26.0, "high": value - 25.2}
-    verdict = VerdictRecord(difference=value - 25.63, **ends, margin=0.5, fragile=open_, seeds_needed=9 if open_ else None)
+    verdict = VerdictRecord(
+        difference=value - 25.63,
+        low=value - 26.0,
+        high=value - 25.2,
+        margin=0.5,
+        other_words=["spread"] if open_ else [],
+        seeds_needed=9 if open_ else None,
+    )
     return CellRecord(
         address=f"{table}/{row}/{column}",
         row=row,

@@ -24,6 +24,15 @@ class Configuration(Record):
     own_recipe: list[str] = []  # what this cell's place in the table changes against the paper's common recipe
 
 
+class EpochVerdict(Record):
+    """What the verdict would be, were ours the best epoch: word, difference, 90 % interval."""
+
+    word: str
+    difference: float
+    low: float
+    high: float
+
+
 class VerdictRecord(Record):
     """The difference (ours minus the paper's) behind a verdict, its 90 % interval and the margin."""
 
@@ -31,8 +40,13 @@ class VerdictRecord(Record):
     low: float
     high: float
     margin: float
-    fragile: bool  # another reading of the paper's +- or of its n gives another word
+    other_words: list[str] = []  # readings that give another word: "spread" (of the paper's +- or of its n), "best epoch"
+    best_epoch: EpochVerdict | None = None  # where the paper's number is, or may be, that of its best epoch
     seeds_needed: int | None = None  # of an undecided cell: as many would decide it, should difference and spread stay as they are
+
+    @property
+    def fragile(self) -> bool:
+        return bool(self.other_words)
 
 
 class ThirdPartyRecord(Record):

@@ -28,10 +28,12 @@ from okd.evaluation.records import (
 from okd.evaluation.scores import collapsed
 from okd.evaluation.third_party import third_party_records
 from okd.plan.catalog import catalog
+from okd.plan.cells import matches
 from okd.plan.margins import read_margins
 from okd.plan.paper import COSTS, Cell, PaperFile
 from okd.plan.planner import Plan, PlannedCell
 
+LAST_EPOCH = "last-epoch"  # how the papers' files call this remark
 ERRORS = ("student", "best_student", "leader", "teacher", "ensemble")
 
 
@@ -48,8 +50,16 @@ class Evaluation:
         self.paper_runs = {cell.address: cell.runs[0] for cell in self.paper_plan.cells if cell.runs}
 
     def tables(self) -> list[TableRecord]:
-        margins, results = self.judged_margins(), self.results()
-        return [judged(table, margins, results) for table in self._tables()]
+        margins, results, best_epochs = self.judged_margins(), self.results(), self.reported_at_best_epoch()
+        return [judged(table, margins, results, best_epochs) for table in self._tables()]
+
+    def reported_at_best_epoch(self) -> set[str]:
+        """Cells whose published value is, or may be, that of the best epoch: those under a paper's remark on the last one."""
+        papers = self.plan.papers.values()
+        targets = [
+            one for paper in papers for remark in (*paper.assumptions, *paper.deviations) if remark.id == LAST_EPOCH for one in remark.cells
+        ]
+        return {cell.address for cell in self.plan.cells if any(matches(target, cell.placed) for target in targets)}
 
     def results(self) -> Results:
         """The single result that a cell shows, by address: runs, statistic and row. Differences, costs and other numbers are none."""

@@ -98,8 +98,25 @@ def sentence(cell: CellRecord) -> str:
     }[cell.state]
     if verdict.seeds_needed:
         reason += f"; about {verdict.seeds_needed} would, if difference and spread stay as they are"
-    fragile = " Another reading of the paper's ± or of its number of runs gives another word." if verdict.fragile else ""
-    return f"{gap}; its {between} {reason}.{fragile}"
+    other = " Another reading of the paper's ± or of its number of runs gives another word." if "spread" in verdict.other_words else ""
+    if verdict.best_epoch and "best epoch" in verdict.other_words:
+        other += f" By the best epoch the word would be: {verdict.best_epoch.word}."
+    return f"{gap}; its {between} {reason}.{other}"
+
+
+def best_epoch(cell: CellRecord, reported: bool) -> str:
+    """How far the best epoch is from the published value, by what right it may be held against it, and what it would give."""
+    if cell.best_epoch is None or cell.published is None or cell.difference is None:
+        return ""
+    decimals = max(cell.decimals, 2)
+    words = f"{signed(cell.best_epoch.mean - cell.published, decimals)} from the published value"
+    words += ", which is a best epoch in the authors' code" if reported else ""
+    found = cell.verdict.best_epoch if cell.verdict else None
+    if found:
+        words += (
+            f"; 90 % interval {signed(found.low, decimals)} to {signed(found.high, decimals)}, by which the word would be: {found.word}"
+        )
+    return words
 
 
 def _gap(cell: CellRecord) -> str:

@@ -77,6 +77,7 @@ def render_contents(contents: Contents) -> str:
             "sentence",
             "exchanged",
             "gap",
+            "best_epoch",
             "memory",
         )
     }
