@@ -5,7 +5,7 @@ from typing import Literal
 from okd.evaluation.run_record import Record, RunRecord
 
 VERDICTS = ("matches", "worse", "better", "undecided", "cannot be decided")
-COMPARABLE = (*VERDICTS, "measured", "too few seeds")
+COMPARABLE = (*VERDICTS, "measured", "too few seeds", "counted")
 
 
 class Measured(Record):

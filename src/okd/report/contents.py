@@ -19,6 +19,7 @@ from okd.evaluation.records import (
     TableRecord,
 )
 from okd.evaluation.same_experiment import SameExperiment
+from okd.report.phrases import is_equal
 from okd.report.states import ATTENTION, JUDGED, OUTCOMES, STATES
 
 
@@ -137,6 +138,11 @@ class Contents:
     @property
     def with_number(self) -> int:
         return sum(cell.ours is not None and bool(cell.runs) for cell in self.cells)
+
+    @property
+    def counted(self) -> list[bool]:
+        """Of the counted numbers that a paper prints: whether ours is equal as printed."""
+        return [is_equal(cell) for cell in self.cells if cell.state == "counted" and cell.difference is not None]
 
     @property
     def number_states(self) -> list[tuple[str, int]]:

@@ -102,8 +102,10 @@ def cost_points(table: TableRecord, *, with_ours: bool) -> list[CostPoint]:
     points = []
     for row in table.rows:
         cells = [table.cell(row, column) for column in table.columns]
-        for cost in (cell for cell in cells if cell.statistic == "train_cost"):
-            head = cost.column.partition(" / ")[0]
+        costs: dict[str, CellRecord] = {}
+        for cell in (cell for cell in cells if cell.statistic == "train_cost"):
+            costs.setdefault(cell.column.partition(" / ")[0], cell)  # ONE-E deploys all that it trains: its cost of use is a second one
+        for head, cost in costs.items():
             for error in (cell for cell in cells if cell.column.startswith(f"{head} / ") and cell.unit == "error"):
                 if cost.published is not None and error.published is not None:
                     points.append(CostPoint(head, row, "published", cost.published, error.published))

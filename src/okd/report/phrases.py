@@ -126,6 +126,8 @@ def _gap(cell: CellRecord) -> str:
 
 def _so_far(cell: CellRecord) -> str:
     """What a number without a verdict can say."""
+    if cell.state == "counted" and cell.difference is not None:
+        return "Equal as printed." if is_equal(cell) else f"Not equal as printed: {gap(cell)}."
     if cell.difference is None or cell.state != "too few seeds":
         return ""
     if cell.margin is None:
@@ -143,8 +145,15 @@ def _if_theirs_diverged(cell: CellRecord) -> str:
 
 
 def gap(cell: CellRecord) -> str:
-    """Ours minus the published value, signed; nothing where the two cannot be compared."""
+    """Ours minus the published value, signed; nothing where the two cannot be compared. Counts are equal as printed, or they are not."""
+    if cell.state == "counted" and is_equal(cell):
+        return "equal"
     return "" if cell.difference is None else signed(cell.difference, max(cell.decimals, 2))
+
+
+def is_equal(cell: CellRecord) -> bool:
+    """To the last printed digit."""
+    return cell.difference is not None and round(cell.difference, cell.decimals) == 0
 
 
 def memory(count: int) -> str:
