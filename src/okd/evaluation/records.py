@@ -93,7 +93,7 @@ class CellRecord(Record):
     def difference(self) -> float | None:
         """Ours minus the published value; nothing for reduced runs and others that cannot be held against it."""
         comparable = self.state in COMPARABLE and self.ours is not None and self.published is not None
-        return self.ours.mean - self.published if comparable and self.ours and self.published is not None else None
+        return round(self.ours.mean - self.published, 6) if comparable and self.ours and self.published is not None else None
 
 
 class TableRecord(Record):
