@@ -10,9 +10,10 @@ import pytest
 
 from okd.evaluation.claims import claim_records, holm
 from okd.evaluation.effects import Cells
+from okd.evaluation.finding_records import ClaimRecord, RankRecord
 from okd.evaluation.judgement import our_prior
 from okd.evaluation.ranking import rankings
-from okd.evaluation.records import CellRecord, ClaimRecord, Measured, RankRecord, TableRecord
+from okd.evaluation.records import CellRecord, Measured, TableRecord
 from okd.evaluation.tables import Evaluation
 from okd.plan.planner import Plan, make_plan
 from okd.plan.settings import open_project
@@ -120,6 +121,24 @@ def test_half_the_size_is_smaller_and_twice_is_larger(world: World) -> None:
     assert world.claim("one-me-mean", paper).outcome == "reproduced"
     assert world.claim("one-me-mean", changed(paper, lambda value: value - 2.5, address)).outcome == "smaller"
     assert world.claim("one-me-mean", changed(paper, lambda value: value + 5, address)).outcome == "larger"
+
+
+@pytest.mark.parametrize(
+    ("name", "printed", "unit"),
+    [
+        ("md-logit-scale", (24.41 + 24.2) - (20.5 + 11.3), "logit"),  # of the ranges; a variance is another thing
+        ("kdcl-more-networks", (71.87 - 70.1) / 4, "points"),  # of a step from n to n + 1 networks
+        ("one-cheaper-kd-dml", ((6.43 - 2.28) + (2.76 - 2.28) + (10.10 - 8.29)) / 3, "1e8 operations"),
+        ("one-e-beats-ensembles", None, "points"),  # errors; its costs are counted
+        ("kdcl-fewer-params", None, "points"),
+        ("md-quoted-gains", (5.94 + 2.88 + 5.07 + 1.28 + 3.73) / 5, "points"),
+    ],
+)
+def test_an_effect_is_a_mean_of_like_things(world: World, name: str, printed: float | None, unit: str) -> None:
+    """By hand from the printed tables."""
+    claim = world.claim(name, {})
+    assert claim.unit == unit
+    assert printed is None or claim.printed_effect == pytest.approx(printed, abs=1e-6)
 
 
 def test_the_other_direction_and_nothing_are_contradicted(world: World) -> None:

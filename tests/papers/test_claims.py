@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from conftest import make_project
+from okd.evaluation.finding_records import ClaimRecord
 from okd.evaluation.findings import findings
-from okd.evaluation.records import ClaimRecord
 from okd.evaluation.tables import Evaluation
 from okd.plan.planner import Plan, make_plan
 from okd.plan.settings import open_project

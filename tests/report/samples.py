@@ -1,18 +1,15 @@
 """Reports made by hand: every state, every figure, every string nasty where that is wanted, and as many runs as the papers have."""
 
 from okd.evaluation.datasets import DatasetRecord, Datasets, SheetRecord, SplitRecord
+from okd.evaluation.finding_records import ClaimRecord, Findings, PrintedClaim, RankRecord
 from okd.evaluation.records import (
     CellRecord,
     Citation,
-    ClaimRecord,
     Configuration,
     Curve,
     FigureData,
-    Findings,
     Measured,
     PaperRecord,
-    PrintedClaim,
-    RankRecord,
     RemarkRecord,
     RunRecord,
     SoftLabels,

@@ -10,6 +10,7 @@ from statistics import mean, variance
 
 from okd.evaluation.judgement import JUDGED
 from okd.evaluation.records import CellRecord
+from okd.evaluation.units import unit_of
 from okd.evaluation.verdict import ASSUMED_N, Prior, spread_of
 from okd.plan.comparisons import Effect, Term
 from okd.plan.planner import PlannedCell
@@ -75,6 +76,11 @@ class Cells:
         """The largest margin of its cells; 0 where they have none."""
         leaves = [leaf for term in effect for address in term.addresses for leaf, _ in self.leaves(address)]
         return max((self.margins.get(leaf, 0.0) for leaf in leaves), default=0.0)
+
+    def unit(self, effect: Effect) -> str:
+        """Errors and accuracies differ by points, other numbers by their own unit."""
+        unit = unit_of(self.records[effect[0].addresses[0]])
+        return "points" if unit in ("error", "accuracy") else unit
 
     def is_counted(self, effect: Effect) -> bool:
         return all(self.records[address].state == "counted" for term in effect for address in term.addresses)

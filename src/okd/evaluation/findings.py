@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from okd.evaluation.claims import Curves, claim_records
 from okd.evaluation.effects import Cells
 from okd.evaluation.figuredata import curve_of
+from okd.evaluation.finding_records import Findings
 from okd.evaluation.judgement import our_prior
 from okd.evaluation.ranking import rankings
-from okd.evaluation.records import Findings, TableRecord
+from okd.evaluation.records import TableRecord
 from okd.evaluation.tables import Evaluation
 
 

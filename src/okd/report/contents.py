@@ -6,18 +6,8 @@ from functools import cached_property
 from typing import Any
 
 from okd.evaluation.datasets import Datasets
-from okd.evaluation.records import (
-    CellRecord,
-    ClaimRecord,
-    FigureData,
-    Findings,
-    PaperRecord,
-    RankRecord,
-    RemarkRecord,
-    RunRecord,
-    Summary,
-    TableRecord,
-)
+from okd.evaluation.finding_records import ClaimRecord, Findings, RankRecord
+from okd.evaluation.records import CellRecord, FigureData, PaperRecord, RemarkRecord, RunRecord, Summary, TableRecord
 from okd.evaluation.same_experiment import SameExperiment
 from okd.report.phrases import is_equal
 from okd.report.states import ATTENTION, JUDGED, OUTCOMES, STATES
