@@ -56,7 +56,7 @@ class RankRecord(Record):
     table: str
     label: str
     cells: int  # that the paper prints
-    separated: int  # pairs that the paper separates by two standard errors
+    separated: int  # pairs that the paper separates: by two standard errors, or by more than the margin where a +- is missing
     compared: int  # of these, pairs with complete results
     kept: int
     same_best: bool | None  # None until all cells are complete
