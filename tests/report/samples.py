@@ -212,7 +212,15 @@ def rank(text: str) -> RankRecord:
 def shared(text: str) -> SameExperiment:
     values = {"p": 28.76, "q": 31.18}
     cell = SharedCell(
-        dataset="cifar100", network=text or "x", method="one", measure="top-1 error", values=values, printed={}, addresses={}, range=2.42
+        dataset="cifar100",
+        network=text or "x",
+        method="one",
+        measure="top-1 error",
+        values=values,
+        printed={},
+        addresses={},
+        range=2.42,
+        networks={"p": "x", "q": f"y{text}"},
     )
     return SameExperiment(cells=[cell], gains=[], within_half=0, median=2.42, worst=2.42)
 

@@ -244,6 +244,13 @@ def test_the_frontier_is_what_nothing_beats_in_both() -> None:
     assert [point.row for point in frontier(points)] == ["a", "c", "e"]
 
 
+def test_a_name_that_is_two_networks_says_so() -> None:
+    text = page(scale="paper")
+    assert '<span class="soft">P: x, Q: y</span>' in text
+    assert "and no measure of chance" in text
+    assert "ardstick" not in text
+
+
 def test_ranks_are_said_under_their_table() -> None:
     words = "2 of 3 pairs that the paper separates (by two standard errors, or by more than the margin where no ± is printed) keep"
     assert words in page()
