@@ -112,8 +112,23 @@ def test_evidence_under_other_numerics_is_shown_and_never_judged(recorded: Path)
     assert (cell.state, cell.verdict) == ("other numerics", None)
     assert cell.detail == "1 of 1 runs computed as exact, planned as fast: never judged"
     assert [run.key for run in cell.runs] == [run.key for run in judged.runs], "the key is that of what was computed"
+    assert cell.configuration is not None
+    assert cell.configuration.resolved["numerics"] == "exact (revision 1)", "as it was computed"
+    assert cell.configuration.unlike_paper == ["numerics: exact (revision 1), planned fast (revision 1)"]
     taught = cells(recorded)["KD"]
     assert taught.state == "stale", "its teacher is another network's weights"
+
+
+def test_divergence_under_other_numerics_is_no_divergence_of_the_plan(project: Path) -> None:
+    run = next(run for name, run in plan(project).items() if "resnet8-baseline" in name)
+    publish(project, run, status="diverged")
+    evidence([run.id])
+    shutil.rmtree(project / "results")
+    file = project / "params.yaml"
+    file.write_text(file.read_text().replace("numerics: exact", "numerics: fast"))
+    cell = cells(project)["Baseline"]
+    assert cell.state == "other numerics"
+    assert "diverged: 1 of 1 runs: soft was not finite" in cell.detail
 
 
 def test_evidence_of_the_planned_numerics_comes_first(recorded: Path) -> None:

@@ -1,6 +1,7 @@
 """Outcomes of claims: from made-up results near and far from the papers' numbers."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
 
@@ -9,9 +10,10 @@ import pytest
 
 from okd.evaluation.claims import claim_records, holm
 from okd.evaluation.effects import Cells
+from okd.evaluation.finding_records import ClaimRecord, RankRecord
 from okd.evaluation.judgement import our_prior
 from okd.evaluation.ranking import rankings
-from okd.evaluation.records import CellRecord, ClaimRecord, Measured, RankRecord, TableRecord
+from okd.evaluation.records import CellRecord, Measured, TableRecord
 from okd.evaluation.tables import Evaluation
 from okd.plan.planner import Plan, make_plan
 from okd.plan.settings import open_project
@@ -44,7 +46,7 @@ class World:
         self.by_address = {cell.address: cell for cell in plan.cells}
         evaluation = Evaluation(ROOT / "tests", plan, reproduce=[])
         evaluation.root = ROOT
-        self.margins = evaluation.judged_margins()
+        self.margins, self.results = evaluation.judged_margins(), evaluation.results()
 
     def near_paper(self, *tables: str, sd: float = 0.05, seed: int = 0) -> dict[str, list[float]]:
         """Runs around the published values."""
@@ -75,7 +77,8 @@ class World:
             records={cell.address: cell for table in tables for cell in table.cells},
             planned=self.by_address,
             margins=self.margins,
-            priors={table.id: our_prior(table) for table in tables},
+            priors={table.id: our_prior(table, self.results) for table in tables},
+            scale=self.plan.scale,
         )
 
     def claim(
@@ -118,6 +121,24 @@ def test_half_the_size_is_smaller_and_twice_is_larger(world: World) -> None:
     assert world.claim("one-me-mean", paper).outcome == "reproduced"
     assert world.claim("one-me-mean", changed(paper, lambda value: value - 2.5, address)).outcome == "smaller"
     assert world.claim("one-me-mean", changed(paper, lambda value: value + 5, address)).outcome == "larger"
+
+
+@pytest.mark.parametrize(
+    ("name", "printed", "unit"),
+    [
+        ("md-logit-scale", (24.41 + 24.2) - (20.5 + 11.3), "logit"),  # of the ranges; a variance is another thing
+        ("kdcl-more-networks", (71.87 - 70.1) / 4, "points"),  # of a step from n to n + 1 networks
+        ("one-cheaper-kd-dml", ((6.43 - 2.28) + (2.76 - 2.28) + (10.10 - 8.29)) / 3, "1e8 operations"),
+        ("one-e-beats-ensembles", None, "points"),  # errors; its costs are counted
+        ("kdcl-fewer-params", None, "points"),
+        ("md-quoted-gains", (5.94 + 2.88 + 5.07 + 1.28 + 3.73) / 5, "points"),
+    ],
+)
+def test_an_effect_is_a_mean_of_like_things(world: World, name: str, printed: float | None, unit: str) -> None:
+    """By hand from the printed tables."""
+    claim = world.claim(name, {})
+    assert claim.unit == unit
+    assert printed is None or claim.printed_effect == pytest.approx(printed, abs=1e-6)
 
 
 def test_the_other_direction_and_nothing_are_contradicted(world: World) -> None:
@@ -196,6 +217,23 @@ def test_divergence_is_yes_or_no(world: World, bad: int, outcome: str) -> None:
 def test_a_run_near_chance_counts_as_diverged(world: World) -> None:
     values = {address: [10.0, 11.0, 10.5] for address in DIVERGED}
     assert world.claim("md-temperature-diverges", values, diverged=FINE).outcome == "reproduced"
+
+
+@pytest.mark.parametrize("change", ["scale", "data not verified", "other numerics"])
+def test_divergence_of_other_runs_than_planned_says_nothing(world: World, change: str) -> None:
+    """The same runs as above, but reduced, on unknown data, or computed otherwise."""
+    tables = world.tables({}, dict.fromkeys(DIVERGED, 3) | FINE)
+    spoilt = [
+        table.model_copy(
+            update={"cells": [cell.model_copy(update={"state": change}) if cell.address in DIVERGED else cell for cell in table.cells]}
+        )
+        for table in tables
+    ]
+    cells = world.cells(tables if change == "scale" else spoilt)
+    cells = replace(cells, scale="short") if change == "scale" else cells
+    found = {claim.id: claim for claim in claim_records(world.plan.claims, cells, {})}
+    assert found["md-temperature-diverges"].outcome == "not run"
+    assert set(found["md-temperature-diverges"].missing) >= set(DIVERGED)
 
 
 def test_a_diverged_cell_leaves_an_effect_undecided(world: World) -> None:

@@ -172,3 +172,5 @@ def test_collapse_is_within_five_points_of_chance() -> None:
     assert collapsed(94.0, 100)
     assert not collapsed(93.9, 100)
     assert collapsed(85.0, 10)
+    assert collapsed(94.5, 1000, top=5)  # five guesses of a thousand are right half a time in a hundred
+    assert not collapsed(94.4, 1000, top=5)

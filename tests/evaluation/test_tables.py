@@ -14,6 +14,7 @@ from okd.plan.planner import make_plan
 from okd.plan.run import Run
 from okd.plan.settings import open_project
 from okd.plan.store import Places, write_json
+from okd.report.phrases import sentence
 
 
 def cells(root: Path) -> dict[str, CellRecord]:
@@ -83,6 +84,28 @@ def test_complete_cells_are_judged_and_only_they(project: Path) -> None:
     assert found["KD"].verdict is None
 
 
+LAST_EPOCH = "deviations: [{id: last-epoch, what: The last epoch counts., why: Theirs is the best one., cells: [tiny-t1]}]\ntables:"
+
+
+@pytest.mark.parametrize(("remark", "word"), [(LAST_EPOCH, "matches"), ("tables:", None)])
+def test_a_paper_that_reports_the_best_epoch_is_held_against_ours_too(project: Path, remark: str, word: str | None) -> None:
+    """Last epochs at 11 %, best epochs at 6.4 %, where the paper prints 6.34: the headline stays, and the panel has both words."""
+    file = project / "papers" / "tiny.yaml"
+    file.write_text(file.read_text().replace("seeds: 1", "seeds: 3").replace("tables:", remark))
+    for seed, wrong in enumerate((39, 40, 41)):
+        publish(project, run_of(project, f"resnet8-baseline-s{seed}"), wrong=wrong, best=wrong - 17)
+    cell = cells(project)["Baseline"]
+    assert cell.state == "worse"
+    assert cell.verdict is not None
+    assert (cell.verdict.best_epoch.word if cell.verdict.best_epoch else None) == word
+    assert cell.verdict.fragile is (word is not None)
+    assert ("By the best epoch the word would be: matches." in sentence(cell)) is (word is not None)
+    if cell.verdict.best_epoch:
+        half = 2.919986 * (100 / 360) * (1 / 3) ** 0.5  # Student's t with 2 degrees at 95 %; our spread is one answer of 360
+        assert cell.verdict.best_epoch.difference == pytest.approx(100 * 23 / 360 - 6.34, abs=1e-5)
+        assert cell.verdict.best_epoch.high - cell.verdict.best_epoch.difference == pytest.approx(half, rel=0.05)
+
+
 def test_a_diverged_run_is_counted_and_never_dropped(project: Path) -> None:
     file = project / "papers" / "tiny.yaml"
     file.write_text(file.read_text().replace("seeds: 1", "seeds: 2"))
@@ -93,6 +116,46 @@ def test_a_diverged_run_is_counted_and_never_dropped(project: Path) -> None:
     assert cell.detail == "1 of 2 runs: soft was not finite at step 7 (epoch 0)"
     assert cell.ours is not None
     assert cell.ours.values == [10.0]
+
+
+def test_a_run_that_ended_near_chance_has_diverged(project: Path) -> None:
+    """Ten classes: chance is 90 % wrong. The number stays to be seen, and nothing is judged by it."""
+    publish(project, run_of(project, "resnet8-baseline"), wrong=324)
+    cell = cells(project)["Baseline"]
+    assert cell.ours is not None
+    assert (cell.state, cell.ours.values, cell.difference, cell.verdict) == ("diverged", [90.0], None, None)
+    assert cell.detail == "1 of 1 ended within 5 points of chance"
+    publish(project, run_of(project, "resnet8-baseline"), wrong=304)
+    assert cells(project)["Baseline"].state != "diverged"
+
+
+def test_a_gain_over_a_run_near_chance_is_none(project: Path) -> None:
+    file = project / "papers" / "tiny.yaml"
+    gain = "      Gain: {difference: [[tiny-t1/resnet-8/baseline], [tiny-t1/resnet-8/one]], unit: points}\n      KD:"
+    file.write_text(file.read_text().replace("      KD:", gain).replace('"1.0"', '"1.0", "1.0"'))
+    publish(project, run_of(project, "resnet8-baseline"), wrong=324)
+    publish(project, run_of(project, "resnet8-one"), wrong=36)
+    found = cells(project)
+    assert (found["Gain"].state, found["ONE"].state) == ("diverged", "too few seeds")
+
+
+def test_a_diverged_run_on_unknown_data_is_first_of_all_unverified(project: Path) -> None:
+    run = run_of(project, "resnet8-baseline")
+    publish(project, run, status="diverged")
+    file = Places(project, run).result / "result.json"
+    write_json(file, json.loads(file.read_text()) | {"data_verified": False})
+    cell = cells(project)["Baseline"]
+    assert cell.state == "data not verified"
+    assert "1 of 1 runs: soft was not finite" in cell.detail
+
+
+def test_a_diverged_reduced_run_is_never_judged(project: Path) -> None:
+    file = project / "params.yaml"
+    file.write_text(file.read_text().replace("scale: paper", "scale: demo"))
+    publish(project, run_of(project, "resnet8-baseline"), status="diverged")
+    cell = cells(project)["Baseline"]
+    assert cell.state == "diverged"
+    assert cell.detail.endswith("scale demo: never judged")
 
 
 def test_a_result_of_another_spec_is_stale(project: Path) -> None:

@@ -45,6 +45,15 @@ def test_the_quoted_cells(shared: SameExperiment, network: str, method: str, val
     assert (cell.values, cell.range) == (values, distance)
 
 
+def test_one_name_may_be_two_networks(shared: SameExperiment) -> None:
+    """The papers' assumptions `resnet-110`: 164 layers for ONE and MD, 12 bottleneck blocks a stage for OKDDip."""
+    cell = of(shared, "resnet110", "baseline")
+    assert cell.networks == {"one": "resnet164", "okddip": "resnet110-bottleneck", "md": "resnet164"}
+    assert not cell.is_one_network
+    assert of(shared, "resnet32", "dml").is_one_network
+    assert {one.network for one in shared.cells if not one.is_one_network} == {"resnet110"}
+
+
 def test_the_quoted_gains_of_one(shared: SameExperiment) -> None:
     (gain,) = [one for one in shared.gains if (one.dataset, one.network, one.method) == ("cifar100", "resnet32", "one")]
     assert (gain.values, gain.range) == ({"one": 4.57, "okddip": 2.26, "kdcl": 3.7}, 2.31)

@@ -1,18 +1,15 @@
 """Reports made by hand: every state, every figure, every string nasty where that is wanted, and as many runs as the papers have."""
 
 from okd.evaluation.datasets import DatasetRecord, Datasets, SheetRecord, SplitRecord
+from okd.evaluation.finding_records import ClaimRecord, Findings, PrintedClaim, RankRecord
 from okd.evaluation.records import (
     CellRecord,
     Citation,
-    ClaimRecord,
     Configuration,
     Curve,
     FigureData,
-    Findings,
     Measured,
     PaperRecord,
-    PrintedClaim,
-    RankRecord,
     RemarkRecord,
     RunRecord,
     SoftLabels,
@@ -51,8 +48,14 @@ def cell(state: str, column: str, text: str = "", *, table: str = "t", row: str 
     values = [value + 0.25 * (2 * index - runs + 1) for index in range(runs)]
     measured = Measured(mean=value, spread=0.25, values=values) if state in (*WITH_NUMBER, *JUDGED) else None
     open_ = state == "undecided"
-    ends = {"low": value - 26.0, "high": value - 25.2}
-    verdict = VerdictRecord(difference=value - 25.63, **ends, margin=0.5, fragile=open_, seeds_needed=9 if open_ else None)
+    verdict = VerdictRecord(
+        difference=value - 25.63,
+        low=value - 26.0,
+        high=value - 25.2,
+        margin=0.5,
+        other_words=["spread"] if open_ else [],
+        seeds_needed=9 if open_ else None,
+    )
     return CellRecord(
         address=f"{table}/{row}/{column}",
         row=row,
@@ -209,7 +212,15 @@ def rank(text: str) -> RankRecord:
 def shared(text: str) -> SameExperiment:
     values = {"p": 28.76, "q": 31.18}
     cell = SharedCell(
-        dataset="cifar100", network=text or "x", method="one", measure="top-1 error", values=values, printed={}, addresses={}, range=2.42
+        dataset="cifar100",
+        network=text or "x",
+        method="one",
+        measure="top-1 error",
+        values=values,
+        printed={},
+        addresses={},
+        range=2.42,
+        networks={"p": "x", "q": f"y{text}"},
     )
     return SameExperiment(cells=[cell], gains=[], within_half=0, median=2.42, worst=2.42)
 

@@ -207,6 +207,35 @@ def test_a_grid_crosses_what_diverged() -> None:
     assert "The paper prints NaN: its run diverged, as ours did." in text
 
 
+def test_a_paper_that_prints_nan_prints_something() -> None:
+    """What the panel says of our run must not deny what it says of the paper's."""
+    one = cell("measured", "c", table="g").model_copy(update={"printed": "NaN"})
+    assert sentence(one).endswith("no number to hold them against. The paper prints NaN: its run diverged, ours did not.")
+    near_chance = cell("diverged", "c", table="g").model_copy(update={"printed": "NaN", "published": None})
+    assert sentence(near_chance).endswith("The paper prints NaN: its run diverged, as ours did.")
+    assert [one.text for one in heat_squares(table("g", [near_chance]))] == ["\N{MULTIPLICATION SIGN}"] * 2
+
+
+def test_a_panel_names_the_remarks_that_touch_its_cell() -> None:
+    """By address, row or table, and no neighbour whose name begins alike."""
+    whole = every_state()
+    (paper,) = whole.summary.papers
+    (remark,) = paper.deviations
+    touch = {"whole": ["t"], "row": ["t/row"], "cell": ["t/row/c1"], "alike": ["t/ro", "t/row/c"], "other": ["d"]}
+    remarks = [remark.model_copy(update={"id": name, "cells": cells}) for name, cells in touch.items()]
+    papers = [paper.model_copy(update={"deviations": remarks})]
+    changed = replace(whole, summary=whole.summary.model_copy(update={"papers": papers}))
+    found = {one.column: [remark.id for remark in changed.touching(one, "deviations")] for one in changed.tables[0].cells}
+    assert found["c1"] == ["whole", "row", "cell"]
+    assert found["c2"] == found["c10"] == ["whole", "row"]
+    text = render_contents(changed)
+    assert 'href="#deviations-p-whole">whole</a>' in text
+    assert '<dt id="deviations-p-whole">whole</dt>' in text
+    assert "4 of the deviations touch them or their tables" in text, (
+        "of the table's own and another's, all but the two that only begin alike"
+    )
+
+
 def test_the_frontier_is_what_nothing_beats_in_both() -> None:
     points = [
         CostPoint("R", name, "ours", cost, error)
@@ -215,8 +244,16 @@ def test_the_frontier_is_what_nothing_beats_in_both() -> None:
     assert [point.row for point in frontier(points)] == ["a", "c", "e"]
 
 
+def test_a_name_that_is_two_networks_says_so() -> None:
+    text = page(scale="paper")
+    assert '<span class="soft">P: x, Q: y</span>' in text
+    assert "and no measure of chance" in text
+    assert "ardstick" not in text
+
+
 def test_ranks_are_said_under_their_table() -> None:
-    assert "2 of 3 pairs that the paper separates" in page()
+    words = "2 of 3 pairs that the paper separates (by two standard errors, or by more than the margin where no ± is printed) keep"
+    assert words in page()
 
 
 def test_data_sets_are_shown_with_what_is_known_of_them() -> None:

@@ -191,9 +191,11 @@ def test_killed_nodes_start_again_and_nothing_differs(
     monkeypatch.setattr("okd.training.train.SAVE_EVERY_S", 0.1)
     slowest = 0.0
     for kill in range(kills):
+        if Places(project, run).finished():  # `okd train` would leave it alone
+            break
         together = Together(tmp_path / f"said-{kill}").start(2, lambda rank: finish(run, project, where(rank, 2)))
         victim = draw.randrange(2)
-        patience = time.monotonic() + 10  # where the run was finished before, nobody takes a step
+        patience = time.monotonic() + 10  # where its part was finished before, it takes no step
         while not list((tmp_path / "marks").glob(f"{together.pids[victim]}-*")) and time.monotonic() < patience:
             time.sleep(0.005)  # it should die in training
         time.sleep(draw.uniform(0.0, 0.3))
@@ -208,7 +210,8 @@ def test_killed_nodes_start_again_and_nothing_differs(
         assert together.codes[other] == 75, together.words
         slowest = max(slowest, together.ended[other] - at)
         assert slowest < 5
-    Together(tmp_path / "last").start(2, lambda rank: finish(run, project, where(rank, 2))).wait().results()
+    if not Places(project, run).finished():
+        Together(tmp_path / "last").start(2, lambda rank: finish(run, project, where(rank, 2))).wait().results()
     assert_same(published(run, project), whole)
     print(f"{way}, {kills} kills: the slowest survivor ended after {slowest:.2f} s; {published(run, project)['record']['resumes']} resumes")
 

@@ -2,7 +2,8 @@
 
 A claim that compares several pairs says that every one of them holds, so that its p-value is the largest of theirs; that it fails is
 shown by one pair, for which all of them are tried. Holm's correction runs over all claims that can be tested. The size of an effect is
-judged on the mean over the pairs.
+judged on the mean over the pairs of the claim's first criterion that has a size, and of those like it: steps are not averaged with
+differences of steps, nor ranges with variances.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,8 +12,8 @@ from statistics import mean
 
 from okd.evaluation.arithmetic import arithmetic_holds
 from okd.evaluation.effects import Cells, Estimate, Part
+from okd.evaluation.finding_records import ClaimRecord, EffectRecord
 from okd.evaluation.printed import printed_claim
-from okd.evaluation.records import ClaimRecord, EffectRecord
 from okd.evaluation.scores import collapsed
 from okd.evaluation.verdict import chance_above, interval
 from okd.plan.catalog import catalog
@@ -129,6 +130,7 @@ class _Judged:
             outcome=outcome,
             detail=detail,
             printed_effect=_rounded(printed),
+            unit=self.cells.unit(sized[0]) if sized else "",
             effect=_rounded(size),
             low=_rounded(low),
             high=_rounded(high),
@@ -180,9 +182,11 @@ class _Judged:
         return "undecided", "the direction is shown, the size is not"
 
     def _sized(self) -> list[Effect]:
-        """Effects whose size counts: those of trained cells, else those that are counted."""
-        effects = [one.effects[0] for one in self.placed.comparisons if one.criterion.kind in SIZED]
-        return [effect for effect in effects if not self.cells.is_counted(effect)] or effects
+        """Effects whose size counts, of one kind and in one unit: those of trained cells, else those that are counted."""
+        effects = [(one.criterion.kind, one.effects[0]) for one in self.placed.comparisons if one.criterion.kind in SIZED]
+        effects = [(kind, effect) for kind, effect in effects if not self.cells.is_counted(effect)] or effects
+        alike = [(kind, self.cells.unit(effect)) for kind, effect in effects]
+        return [effect for (_, effect), what in zip(effects, alike, strict=True) if what == alike[0]]
 
     def _margin(self, sized: list[Effect]) -> float:
         return mean([self.cells.margin(effect) for effect in sized]) if sized else 0.0

@@ -12,12 +12,15 @@ NOT_OURS = ("seed", "teacher")  # they differ between the runs of one cell
 
 
 def configuration(run: Run, at_paper_scale: Run | None, cell: Cell) -> Configuration:
-    """Of a cell's first run; `at_paper_scale` is the run that stands in its place at scale paper."""
+    """Of a cell's first run as it was computed; `at_paper_scale` is the run that is planned in its place at scale paper."""
     resolved = flat(run)
     if at_paper_scale is None:
         return Configuration(resolved=resolved, unlike_paper=["all of it: at the paper's scale this cell has no run yet"])
     theirs = flat(at_paper_scale)
-    unlike = [f"{name}: {resolved.get(name, 'none')}, in the paper {theirs.get(name, 'none')}" for name in theirs | resolved]
+    whose = {"numerics": "planned"}  # no paper says what ours are
+    unlike = [
+        f"{name}: {resolved.get(name, 'none')}, {whose.get(name, 'in the paper')} {theirs.get(name, 'none')}" for name in theirs | resolved
+    ]
     return Configuration(
         resolved=resolved,
         unlike_paper=[line for line, name in zip(unlike, theirs | resolved, strict=True) if resolved.get(name) != theirs.get(name)],

@@ -5,6 +5,7 @@ import io
 from collections.abc import Iterable
 
 from okd.evaluation.records import TableRecord
+from okd.evaluation.units import unit_of
 
 METRICS, CELLS = "metrics.json", "cells.csv"
 
@@ -23,5 +24,5 @@ def cells_csv(tables: Iterable[TableRecord]) -> str:
     for table in tables:
         for cell in table.cells:
             if cell.ours and cell.published is not None:
-                writer.writerow([cell.address, table.id, table.unit, cell.state, cell.published, cell.ours.mean])
+                writer.writerow([cell.address, table.id, unit_of(cell), cell.state, cell.published, cell.ours.mean])
     return text.getvalue()

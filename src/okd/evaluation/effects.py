@@ -10,6 +10,7 @@ from statistics import mean, variance
 
 from okd.evaluation.judgement import JUDGED
 from okd.evaluation.records import CellRecord
+from okd.evaluation.units import unit_of
 from okd.evaluation.verdict import ASSUMED_N, Prior, spread_of
 from okd.plan.comparisons import Effect, Term
 from okd.plan.planner import PlannedCell
@@ -27,12 +28,13 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Cells:
-    """Evaluated cells by address, with their plans, margins (where they are judged) and the priors of their tables."""
+    """Evaluated cells by address, with their plans, margins (where they are judged), the priors of their tables, and the scale of all."""
 
     records: Mapping[str, CellRecord]
     planned: Mapping[str, PlannedCell]
     margins: Mapping[str, float]
     priors: Mapping[str, Prior | None]  # by table
+    scale: str
 
     def unfinished(self, addresses: Sequence[str]) -> list[str]:
         """Those that are not complete at scale paper, their parts' states counting for a difference."""
@@ -43,9 +45,14 @@ class Cells:
         return record.ours is not None and record.state in (*JUDGED, "counted")
 
     def diverged(self, address: str) -> bool:
-        """Whether all runs have ended, some of them without a number."""
-        states = {run.state for leaf, _ in self.leaves(address) for run in self.records[leaf].runs}
-        return "diverged" in states and states <= {"diverged", "done"}
+        """Whether all runs have ended as planned at the paper's scale, some of them without a number.
+
+        Reduced runs, other numerics and data that were not verified say nothing about a paper's divergence.
+        """
+        records = [self.records[leaf] for leaf, _ in self.leaves(address)]
+        has_ended = all(run.state in ("diverged", "done") for record in records for run in record.runs)
+        states = {record.state for record in records}
+        return self.scale == "paper" and has_ended and "diverged" in states and states <= {"diverged", *JUDGED}
 
     def leaves(self, address: str) -> list[tuple[str, int]]:
         """A cell that is a difference is its parts."""
@@ -69,6 +76,11 @@ class Cells:
         """The largest margin of its cells; 0 where they have none."""
         leaves = [leaf for term in effect for address in term.addresses for leaf, _ in self.leaves(address)]
         return max((self.margins.get(leaf, 0.0) for leaf in leaves), default=0.0)
+
+    def unit(self, effect: Effect) -> str:
+        """Errors and accuracies differ by points, other numbers by their own unit."""
+        unit = unit_of(self.records[effect[0].addresses[0]])
+        return "points" if unit in ("error", "accuracy") else unit
 
     def is_counted(self, effect: Effect) -> bool:
         return all(self.records[address].state == "counted" for term in effect for address in term.addresses)

@@ -3,15 +3,16 @@
 import csv
 import io
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
-from okd.evaluation.outcomes import Outcome, history_of
+from okd.evaluation.history import error_by_epoch, history_of
+from okd.evaluation.outcomes import Outcome
 from okd.evaluation.records import Curve, FigureData, SoftLabels
-from okd.evaluation.scores import Predictions, percent_wrong, softmax
-from okd.plan.paper import Cell, Table
+from okd.evaluation.scores import Predictions, softmax
+from okd.plan.paper import Table
 from okd.plan.planner import PlannedCell
 from okd.plan.store import Places
 
@@ -19,35 +20,12 @@ MOST_POINTS = 60
 CLASSES_SHOWN = 4
 
 
-def error_by_epoch(cell: Cell, rows: Iterable[Mapping[str, str]]) -> dict[int, float]:
-    """A run's history as the cell counts errors, in percent; nothing where its statistic is not of single rows."""
-    errors = {}
-    for row in rows:
-        try:
-            total, counts = int(row["test_images"]), _counts(cell, row)
-            if counts:
-                picked = [max(counts)] if cell.statistic == "best_student" else counts
-                errors[int(row["epoch"])] = sum(percent_wrong(count, total) for count in picked) / len(picked)
-        except (KeyError, ValueError, TypeError):
-            continue  # a torn line
-    return errors
-
-
-def _counts(cell: Cell, row: Mapping[str, str]) -> list[int]:
-    students = [name for name in row if name.startswith("test_student_")]
-    if cell.statistic in ("student", "best_student"):
-        names = [f"test_student_{cell.student}"] if cell.student is not None and len(students) > 1 else students
-    else:
-        names = [f"test_{cell.statistic}"]
-    return [int(row[name]) for name in names if row.get(name)]
-
-
 def curve_of(root: Path, planned: PlannedCell, finished: Iterable[list[Outcome]]) -> tuple[Curve, list[list[float]]] | None:
     """The thinned curve, and every epoch: [epoch, mean, low, high]."""
     cell = planned.placed.cell
     if cell is None or cell.difference or cell.join or cell.top != 1:
         return None
-    runs = [error_by_epoch(cell, history_of(root, replicate[0])) for replicate in finished]
+    runs = [error_by_epoch(cell, replicate[0].run, history_of(root, replicate[0])) for replicate in finished]
     epochs = sorted(set.intersection(*(set(run) for run in runs))) if runs else []
     if not epochs:
         return None

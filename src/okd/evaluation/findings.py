@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from okd.evaluation.claims import Curves, claim_records
 from okd.evaluation.effects import Cells
 from okd.evaluation.figuredata import curve_of
+from okd.evaluation.finding_records import Findings
 from okd.evaluation.judgement import our_prior
 from okd.evaluation.ranking import rankings
-from okd.evaluation.records import Findings, TableRecord
+from okd.evaluation.records import TableRecord
 from okd.evaluation.tables import Evaluation
 
 
@@ -17,7 +18,8 @@ def findings(evaluation: Evaluation, tables: Sequence[TableRecord]) -> Findings:
         records={cell.address: cell for table in tables for cell in table.cells},
         planned=evaluation.by_address,
         margins=evaluation.judged_margins(),
-        priors={table.id: our_prior(table) for table in tables},
+        priors={table.id: our_prior(table, evaluation.results()) for table in tables},
+        scale=evaluation.plan.scale,
     )
     return Findings(
         claims=claim_records(evaluation.plan.claims, cells, _curves(evaluation)),

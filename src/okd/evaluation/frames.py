@@ -3,16 +3,17 @@
 import pandas as pd
 
 from okd.evaluation.records import TableRecord
+from okd.evaluation.units import unit_of
 
 
 def table_frame(table: TableRecord) -> pd.DataFrame:
-    """Ours (mean, spread, number of replicates), the published value, the difference with its 90 % interval, the state."""
+    """Ours (mean, spread, number of replicates), the published value, difference with 90 % interval, the state; in the cell's unit."""
     return pd.DataFrame(
         {
             "address": cell.address,
             "row": cell.row,
             "column": cell.column,
-            "unit": table.unit,
+            "unit": unit_of(cell),
             "state": cell.state,
             "n": len(cell.ours.values) if cell.ours else 0,
             "planned": cell.planned,

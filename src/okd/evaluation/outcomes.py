@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from okd.evaluation.evidence import NotInEvidence, history_rows, other_numerics, read_evidence, stale_evidence
+from okd.evaluation.evidence import NotInEvidence, other_numerics, read_evidence, stale_evidence
 from okd.evaluation.run_record import Exchange, RunRecord
-from okd.evaluation.scores import Predictions, percent_wrong, statistic
+from okd.evaluation.scores import Predictions, statistic
 from okd.plan.paper import Cell
-from okd.plan.run import Run
+from okd.plan.run import Named, Run
 from okd.plan.store import Places, read_json, write_json
 
 FRESH_S = 120.0  # a progress file older than this belongs to a trainer that is gone
@@ -21,6 +21,11 @@ class Outcome:
     record: RunRecord
     result: dict[str, Any] | None  # result.json of a finished or diverged run
     evidence: dict[str, Any] | None = None  # where the result itself is not on this machine
+
+    @property
+    def numerics(self) -> Named:
+        """Those that its result was computed with, else those that are planned."""
+        return Named(**self.evidence["spec"]["numerics"]) if self.evidence else self.run.numerics
 
 
 def outcome(root: Path, run: Run, *, local: bool = True) -> Outcome:
@@ -76,10 +81,23 @@ def _unfinished(places: Places) -> tuple[str, str]:
     return "not run", ""
 
 
+def student_of(cell: Cell, run: Run) -> int | None:
+    """The row of a run that a cell's `student` picks; None where all rows count.
+
+    `student` picks one of the networks that a cell lists. Methods that train one network, or branches of one, have already
+    been given that network, and all that they train is it.
+    """
+    return cell.student if run.method.group == "networks" else None
+
+
 def statistic_name(cell: Cell, replicate: list[Outcome]) -> str:
     """The name under which a replicate's value is kept; of several joined runs also by their bytes."""
-    name = f"{cell.statistic}.{cell.mix}.{cell.top}.{cell.student}"
+    name = _name(cell, replicate[0].run)
     return name if len(replicate) == 1 else f"{name}@{_digests(replicate)}"
+
+
+def _name(cell: Cell, run: Run) -> str:
+    return f"{cell.statistic}.{cell.mix}.{cell.top}.{student_of(cell, run)}"
 
 
 def _digests(replicate: list[Outcome]) -> str:
@@ -98,38 +116,13 @@ def value_of(root: Path, cell: Cell, replicate: list[Outcome]) -> float:
             raise NotInEvidence(f"the evidence of {replicate[0].run.id} does not hold {cell.statistic}")
         return float(values[0][statistic_name(cell, replicate)])
     digests = _digests(replicate)
-    name = f"{cell.statistic}.{cell.mix}.{cell.top}.{cell.student}"
+    name, student = _name(cell, replicate[0].run), student_of(cell, replicate[0].run)
     file = root / "scratch" / "scores" / f"{replicate[0].run.id}.{len(replicate)}.json"
     cache = read_json(file) or {}
     if cache.get("predictions") != digests:
         cache = {"predictions": digests, "values": {}}
     if name not in cache["values"]:
         predictions = [Predictions.read(Places(root, one.run).result / "predictions.npz") for one in replicate]
-        cache["values"][name] = statistic(cell.statistic, predictions, mix=cell.mix, top=cell.top, student=cell.student)
+        cache["values"][name] = statistic(cell.statistic, predictions, mix=cell.mix, top=cell.top, student=student)
         write_json(file, cache)
     return float(cache["values"][name])
-
-
-def best_epoch_of(cell: Cell, one: Outcome) -> float | None:
-    """Error at the epoch that was best on the test set, where the statistic is an error of single rows."""
-    if one.result is None or cell.top != 1 or cell.difference or one.result["best_epoch"] is None:
-        return None
-    best, total = one.result["best_epoch"], one.result["test_images"]
-    if cell.statistic == "student":
-        rows = [name for name in best if name.startswith("student_")]
-        rows = [f"student_{cell.student}"] if cell.student is not None and len(rows) > 1 else rows
-    else:
-        rows = [cell.statistic]
-    if not rows or any(row not in best for row in rows):
-        return None
-    return sum(percent_wrong(best[row]["correct"], total) for row in rows) / len(rows)
-
-
-def history_of(root: Path, one: Outcome) -> list[dict[str, str]]:
-    """history.csv of a finished run, a map an epoch; nothing where it cannot be read."""
-    if one.evidence:
-        return history_rows("\n".join(one.evidence.get("history", [])))
-    try:
-        return history_rows((Places(root, one.run).result / "history.csv").read_text(encoding="utf-8"))
-    except OSError:
-        return []

@@ -2,7 +2,7 @@
 
 from okd.evaluation.arithmetic import arithmetic_holds
 from okd.evaluation.effects import Cells
-from okd.evaluation.records import PrintedClaim
+from okd.evaluation.finding_records import PrintedClaim
 from okd.plan.comparisons import Comparison, PlacedClaim
 
 

@@ -6,8 +6,9 @@ from math import isnan, sqrt
 from scipy.stats import kendalltau
 
 from okd.evaluation.effects import Cells
+from okd.evaluation.finding_records import RankRecord
 from okd.evaluation.judgement import JUDGED
-from okd.evaluation.records import CellRecord, RankRecord, TableRecord
+from okd.evaluation.records import CellRecord, TableRecord
 from okd.evaluation.verdict import ASSUMED_N
 from okd.plan.cells import networks_of
 from okd.plan.paper import Cell

@@ -5,7 +5,7 @@ from typing import Literal
 from okd.evaluation.run_record import Record, RunRecord
 
 VERDICTS = ("matches", "worse", "better", "undecided", "cannot be decided")
-COMPARABLE = (*VERDICTS, "measured", "too few seeds")
+COMPARABLE = (*VERDICTS, "measured", "too few seeds", "counted")
 
 
 class Measured(Record):
@@ -24,6 +24,15 @@ class Configuration(Record):
     own_recipe: list[str] = []  # what this cell's place in the table changes against the paper's common recipe
 
 
+class EpochVerdict(Record):
+    """What the verdict would be, were ours the best epoch: word, difference, 90 % interval."""
+
+    word: str
+    difference: float
+    low: float
+    high: float
+
+
 class VerdictRecord(Record):
     """The difference (ours minus the paper's) behind a verdict, its 90 % interval and the margin."""
 
@@ -31,8 +40,13 @@ class VerdictRecord(Record):
     low: float
     high: float
     margin: float
-    fragile: bool  # another reading of the paper's +- or of its n gives another word
+    other_words: list[str] = []  # readings that give another word: "spread" (of the paper's +- or of its n), "best epoch"
+    best_epoch: EpochVerdict | None = None  # where the paper's number is, or may be, that of its best epoch
     seeds_needed: int | None = None  # of an undecided cell: as many would decide it, should difference and spread stay as they are
+
+    @property
+    def fragile(self) -> bool:
+        return bool(self.other_words)
 
 
 class ThirdPartyRecord(Record):
@@ -79,7 +93,7 @@ class CellRecord(Record):
     def difference(self) -> float | None:
         """Ours minus the published value; nothing for reduced runs and others that cannot be held against it."""
         comparable = self.state in COMPARABLE and self.ours is not None and self.published is not None
-        return self.ours.mean - self.published if comparable and self.ours and self.published is not None else None
+        return round(self.ours.mean - self.published, 6) if comparable and self.ours and self.published is not None else None
 
 
 class TableRecord(Record):
@@ -138,7 +152,10 @@ class RemarkRecord(Record):
     id: str
     what: str
     why: str
-    cells: list[str]
+    cells: list[str]  # addresses, or their beginnings: a table, a row
+
+    def covers(self, address: str) -> bool:
+        return any(f"{address}/".startswith(f"{target.rstrip('/')}/") for target in self.cells)
 
 
 class PaperRecord(Record):
@@ -165,68 +182,3 @@ class Summary(Record):
     margins: dict[str, float] = {}  # points by data set, from papers/margins.yaml
     evidence_only: bool = False  # rendered from what git holds, whatever results lie on this machine
     version: Literal[1] = 1  # of this format
-
-
-class PrintedClaim(Record):
-    """What the paper's own numbers say of its claim."""
-
-    pairs: int  # comparisons that it prints numbers for
-    hold: int
-    holds: str  # yes, partly, no, no numbers printed
-    smallest: float | None  # printed effect, in points, or in the unit of its cells
-    largest: float | None
-
-
-class EffectRecord(Record):
-    """One comparison: the sum of some cells minus the sum of others; the claim says that it is above 0 (or near it: `equal`)."""
-
-    kind: str
-    plus: list[str]
-    minus: list[str]
-    printed: float | None
-    effect: float | None
-    low: float | None  # of the 95 % interval
-    high: float | None
-
-
-class ClaimRecord(Record):
-    """A claim in a paper's own numbers and in ours; `effect` is the mean over its pairs."""
-
-    id: str
-    paper: str
-    statement: str
-    source: str
-    stated: str  # text, caption, table, text and table, our reading
-    note: str
-    printed: PrintedClaim
-    outcome: str  # reproduced, smaller, larger, contradicted, undecided, not run
-    detail: str
-    printed_effect: float | None
-    effect: float | None
-    low: float | None  # of the 95 % interval
-    high: float | None
-    p: float | None  # after Holm's correction over all claims that could be tested
-    cells: list[str]
-    missing: list[str]  # cells without a complete result
-    effects: list[EffectRecord]
-
-
-class RankRecord(Record):
-    """Cells of one network in a table: the pairs that the paper separates, and how many keep their order."""
-
-    table: str
-    label: str
-    cells: int  # that the paper prints
-    separated: int  # pairs that the paper separates by two standard errors
-    compared: int  # of these, pairs with complete results
-    kept: int
-    same_best: bool | None  # None until all cells are complete
-    tau: float | None  # Kendall's tau-b over the complete cells
-
-
-class Findings(Record):
-    """reports/data/claims.json."""
-
-    claims: list[ClaimRecord]
-    ranks: list[RankRecord]
-    version: Literal[1] = 1

@@ -1,4 +1,8 @@
-"""Cells that several papers print, side by side: the distance between papers is the yardstick for ours."""
+"""Cells that several papers print under one name, side by side.
+
+Data set, method and the network's name agree. Under that name papers may build other networks (which is shown), train for other lengths,
+take groups of other sizes, and report the mean or the better of two students: the distance between papers holds all of that.
+"""
 
 from collections.abc import Mapping, Sequence
 from statistics import mean, median
@@ -17,7 +21,7 @@ Key = tuple[str, str, str, str]  # data set, network, method, measure
 
 
 class SharedCell(Record):
-    """One experiment that several papers print: error in percent by paper, and the largest minus the smallest."""
+    """What several papers print under one name: error in percent by paper, and the largest minus the smallest."""
 
     dataset: str
     network: str
@@ -28,6 +32,11 @@ class SharedCell(Record):
     addresses: dict[str, list[str]]
     range: float
     third_party: list[ThirdPartyRecord] = []  # as error, like the values
+    networks: dict[str, str] = {}  # what we build for it, by paper
+
+    @property
+    def is_one_network(self) -> bool:
+        return len(set(self.networks.values())) < 2
 
 
 class SharedGain(Record):
@@ -82,8 +91,7 @@ def _experiment(placed: PlacedCell) -> Key | None:
     measure = {"student": "error", "best_student": "error", "ensemble": "error of the ensemble", "teacher": "error of the ensemble"}
     if cell.statistic not in measure:
         return None
-    networks = networks_of(cell)
-    network = networks[(cell.student or 0) if cell.networks else 0]
+    networks, network = networks_of(cell), _network(cell)
     if cell.method != "baseline" and len(set(networks)) > 1 and cell.method not in ("one", "clnn", "dml"):
         return None
     return (
@@ -92,6 +100,10 @@ def _experiment(placed: PlacedCell) -> Key | None:
         str(cell.method),
         f"top-{cell.top} {measure[cell.statistic]}",
     )
+
+
+def _network(cell: Cell) -> str:
+    return networks_of(cell)[(cell.student or 0) if cell.networks else 0]
 
 
 def _reserved(cell: Cell) -> bool:
@@ -118,6 +130,7 @@ def _shared(key: Key, papers: Mapping[str, Sequence[PlacedCell]], third_party: M
         printed={paper: cells[0].published.printed for paper, cells in papers.items() if cells[0].published},
         addresses={paper: [cell.address for cell in cells] for paper, cells in papers.items()},
         range=round(max(values.values()) - min(values.values()), 4),
+        networks={paper: ", ".join(dict.fromkeys(_network(cell.cell) for cell in cells if cell.cell)) for paper, cells in papers.items()},
         third_party=_others([cell for cells in papers.values() for cell in cells], third_party),
     )
 

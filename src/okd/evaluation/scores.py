@@ -52,7 +52,7 @@ class Predictions:
 
 def _chosen(one: Predictions, student: int | None) -> list[str]:
     """One student of a group, or all of them."""
-    return [f"student_{student}"] if student is not None and len(one.students) > 1 else one.students
+    return one.students if student is None else [f"student_{student}"]
 
 
 def _number(row: str) -> int:
@@ -99,14 +99,12 @@ def calibration_error(logits: Array, labels: Array) -> float:
 def statistic(name: str, replicate: Sequence[Predictions], *, mix: str, top: int, student: int | None = None) -> float:
     """One number of one replicate: of one run, or of several that are joined. Errors in percent.
 
-    Raises ValueError where the predictions have no such row.
+    `student` is the row that counts alone, of a group of separate networks. Raises ValueError where the predictions have no such row.
     """
     first = replicate[0]
-    if student is not None and name == "student" and len(first.students) > 1:
-        return first.error(f"student_{student}", top)
     match name:
         case "student":
-            return float(np.mean([one.error(row, top) for one in replicate for row in one.students]))
+            return float(np.mean([one.error(row, top) for one in replicate for row in _chosen(one, student)]))
         case "best_student":
             return min(one.error(row, top) for one in replicate for row in one.students)
         case "calibration":
@@ -133,6 +131,6 @@ def statistic(name: str, replicate: Sequence[Predictions], *, mix: str, top: int
     raise ValueError(f"unknown statistic '{name}'")
 
 
-def collapsed(error: float, classes: int) -> bool:
-    """Finite, but within a few points of guessing."""
-    return error >= 100 * (1 - 1 / classes) - COLLAPSED_WITHIN
+def collapsed(error: float, classes: int, top: int = 1) -> bool:
+    """Whether a top-1 or top-5 error in percent is finite, but within a few points of guessing."""
+    return error >= 100 * (1 - top / classes) - COLLAPSED_WITHIN

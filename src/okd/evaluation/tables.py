@@ -2,15 +2,18 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
 
+from okd.evaluation.cell_state import state_of
 from okd.evaluation.configuration import configuration, recipe_of
 from okd.evaluation.costs import as_printed, cost_value
-from okd.evaluation.evidence import NotInEvidence, other_numerics
+from okd.evaluation.evidence import NotInEvidence
 from okd.evaluation.figuredata import figure_data
-from okd.evaluation.judgement import judged
-from okd.evaluation.outcomes import Outcome, best_epoch_of, outcome, value_of
+from okd.evaluation.history import best_epoch_error
+from okd.evaluation.judgement import Results, judged
+from okd.evaluation.outcomes import Outcome, outcome, student_of, value_of
 from okd.evaluation.records import (
     CellRecord,
     Citation,
@@ -22,12 +25,15 @@ from okd.evaluation.records import (
     Summary,
     TableRecord,
 )
+from okd.evaluation.scores import collapsed
 from okd.evaluation.third_party import third_party_records
 from okd.plan.catalog import catalog
+from okd.plan.cells import matches
 from okd.plan.margins import read_margins
 from okd.plan.paper import COSTS, Cell, PaperFile
 from okd.plan.planner import Plan, PlannedCell
 
+LAST_EPOCH = "last-epoch"  # how the papers' files call this remark
 ERRORS = ("student", "best_student", "leader", "teacher", "ensemble")
 
 
@@ -44,8 +50,25 @@ class Evaluation:
         self.paper_runs = {cell.address: cell.runs[0] for cell in self.paper_plan.cells if cell.runs}
 
     def tables(self) -> list[TableRecord]:
-        margins = self.judged_margins()
-        return [judged(table, margins) for table in self._tables()]
+        margins, results, best_epochs = self.judged_margins(), self.results(), self.reported_at_best_epoch()
+        return [judged(table, margins, results, best_epochs) for table in self._tables()]
+
+    def reported_at_best_epoch(self) -> set[str]:
+        """Cells whose published value is, or may be, that of the best epoch: those under a paper's remark on the last one."""
+        papers = self.plan.papers.values()
+        targets = [
+            one for paper in papers for remark in (*paper.assumptions, *paper.deviations) if remark.id == LAST_EPOCH for one in remark.cells
+        ]
+        return {cell.address for cell in self.plan.cells if any(matches(target, cell.placed) for target in targets)}
+
+    def results(self) -> Results:
+        """The single result that a cell shows, by address: runs, statistic and row. Differences, costs and other numbers are none."""
+        cells = [(planned, planned.placed.cell) for planned in self.plan.cells if planned.replicates]
+        return {
+            planned.address: (planned.replicates, cell.statistic, cell.mix, cell.top, student_of(cell, self.plan.runs[planned.runs[0]]))
+            for planned, cell in cells
+            if cell and _is_error(cell) and not cell.difference
+        }
 
     def judged_margins(self) -> dict[str, float]:
         """By address, for the cells that are judged: errors and accuracies of runs that are not reduced."""
@@ -109,7 +132,8 @@ class Evaluation:
         ours = best = None
         if cell is not None and not planned.reason:
             ours, best = self._measure(planned, cell, finished)
-        state, detail = self._state(planned, replicates, len(finished))
+        near_chance = sum(self._near_chance(planned, index) for index in finished)
+        state, detail = state_of(planned, replicates, finished=len(finished), near_chance=near_chance, scale=self.plan.scale)
         if len(finished) < len(done) and not detail:
             detail = "the evidence of its runs does not hold this statistic"
         return CellRecord(
@@ -134,8 +158,9 @@ class Evaluation:
         )
 
     def _configuration(self, planned: PlannedCell, cell: Cell) -> Configuration:
-        at_paper = self.paper_plan.runs.get(self.paper_runs.get(planned.address, ""))
-        return configuration(self.plan.runs[planned.runs[0]], at_paper, cell)
+        at_paper, run = self.paper_plan.runs.get(self.paper_runs.get(planned.address, "")), self.plan.runs[planned.runs[0]]
+        others = (found for run_id in planned.runs if (found := self.outcomes[run_id].numerics) != run.numerics)
+        return configuration(replace(run, numerics=next(others, run.numerics)), at_paper, cell)
 
     def _holds(self, planned: PlannedCell, index: int) -> bool:
         """Whether the statistic of a finished replicate can be had: evidence holds only what cells asked for when it was written."""
@@ -145,15 +170,27 @@ class Evaluation:
             return False
         return True
 
+    def _near_chance(self, planned: PlannedCell, index: int) -> bool:
+        """Whether a finished replicate's error, or one that a difference is made of, is no better than guessing."""
+        cell = planned.placed.cell
+        if cell is None:
+            return False
+        if cell.difference is not None:
+            return any(self._near_chance(self.by_address[address], index) for side in cell.difference for address in side)
+        if not _is_error(cell):
+            return False
+        runs = planned.replicates[index]
+        return collapsed(value_of(self.root, cell, [self.outcomes[run] for run in runs]), self.plan.runs[runs[0]].classes, cell.top)
+
     def _measure(self, planned: PlannedCell, cell: Cell, finished: list[int]) -> tuple[Measured | None, Measured | None]:
         if cell.statistic in COSTS and cell.difference is None:
             value = cost_value(planned.placed, self.plan.papers[planned.placed.paper], catalog())
             published = planned.placed.published
             return _measured([as_printed(value, published.printed, published.decimals) if published else value]), None
         values = [self._value(planned, cell, index) for index in finished]
-        firsts = [self.outcomes[planned.replicates[index][0]] for index in finished]
-        best = [_in_unit(cell, value) for one in firsts if (value := best_epoch_of(cell, one)) is not None]
-        return _measured(values), _measured(best) if len(best) == len(values) and not cell.join else None
+        replicates = [[self.outcomes[run] for run in planned.replicates[index]] for index in finished]
+        best = [_in_unit(cell, value) for one in replicates if (value := best_epoch_error(self.root, cell, one)) is not None]
+        return _measured(values), _measured(best) if len(best) == len(values) else None
 
     def _value(self, planned: PlannedCell, cell: Cell, index: int) -> float:
         """A replicate's value in the cell's unit; a difference is summed within the replicate first."""
@@ -167,43 +204,14 @@ class Evaluation:
         assert part.placed.cell is not None
         return self._value(part, part.placed.cell, index)
 
-    def _state(self, planned: PlannedCell, replicates: list[list[Outcome]], finished: int) -> tuple[str, str]:
-        """One of the states of the design and the words behind it."""
-        if planned.reason:
-            state, _, detail = planned.reason.partition(": ")
-            return state, detail
-        cell = planned.placed.cell
-        if cell is not None and cell.statistic in COSTS and cell.difference is None:
-            return "counted", "no training: counted from the network"
-        records = [one.record for replicate in replicates for one in replicate]
-        states = Counter(record.state for record in records)
-        if states["diverged"]:
-            return "diverged", f"{states['diverged']} of {len(records)} runs: {_first(records, 'diverged')}"
-        if finished and not all(
-            one.result is None or one.result.get("data_verified", True) for replicate in replicates for one in replicate
-        ):
-            return "data not verified", "trained on data whose checksum differs: never judged"
-        others = [one.record.detail for replicate in replicates for one in replicate if other_numerics(one.evidence, one.run)]
-        if finished == len(replicates) and others:
-            return "other numerics", f"{len(others)} of {len(records)} runs {others[0]}: never judged"
-        if finished == len(replicates):
-            return ("measured", "") if self.plan.scale == "paper" else ("reduced", f"scale {self.plan.scale}, {records[0].epochs} epochs")
-        for state in ("failed", "running"):
-            if states[state]:
-                return state, f"{states[state]} of {len(records)} runs: {_first(records, state)}"
-        if finished:
-            return "too few seeds", "; ".join([f"{finished} of {len(replicates)} runs", *others[:1]])
-        return ("stale", _first(records, "stale")) if states["stale"] else ("not run", "")
-
-
-def _first(records: list, state: str) -> str:
-    return next((record.detail for record in records if record.state == state), "")
-
 
 def _in_unit(cell: Cell, value: float) -> float:
     """Statistics of errors are kept as errors; a table that prints accuracy shows 100 minus them."""
-    is_error = cell.statistic in ERRORS or cell.statistic.startswith("student_")
-    return 100.0 - value if is_error and cell.unit == "accuracy" else value
+    return 100.0 - value if _is_error(cell) and cell.unit == "accuracy" else value
+
+
+def _is_error(cell: Cell) -> bool:
+    return cell.statistic in ERRORS or cell.statistic.startswith("student_")
 
 
 def _measured(values: list[float]) -> Measured | None:

@@ -6,8 +6,10 @@ from functools import cached_property
 from typing import Any
 
 from okd.evaluation.datasets import Datasets
-from okd.evaluation.records import CellRecord, ClaimRecord, FigureData, Findings, PaperRecord, RankRecord, RunRecord, Summary, TableRecord
+from okd.evaluation.finding_records import ClaimRecord, Findings, RankRecord
+from okd.evaluation.records import CellRecord, FigureData, PaperRecord, RemarkRecord, RunRecord, Summary, TableRecord
 from okd.evaluation.same_experiment import SameExperiment
+from okd.report.phrases import is_equal
 from okd.report.states import ATTENTION, JUDGED, OUTCOMES, STATES
 
 
@@ -108,17 +110,29 @@ class Contents:
         return sorted({run.device for run, _ in self.runs.values() if run.device})
 
     @property
-    def at_paper_recipe(self) -> int:
-        """Cells with a number of ours whose runs differ in nothing from the paper's."""
+    def as_planned(self) -> int:
+        """Cells with a number of ours whose runs differ in nothing from what is planned at the paper's scale."""
         return sum(cell.configuration is not None and not cell.configuration.unlike_paper for cell in self.cells if cell.ours)
+
+    def touching(self, cell: CellRecord, kind: str) -> list[RemarkRecord]:
+        """The assumptions or deviations of the cell's paper that touch it."""
+        table = cell.address.partition("/")[0]
+        return [one for paper in self.summary.papers if table in paper.tables for one in getattr(paper, kind) if one.covers(cell.address)]
+
+    @property
+    def deviations_of_numbers(self) -> int:
+        """Deviations that touch at least one trained number on the page."""
+        trained = [cell.address for cell in self.cells if cell.ours and cell.runs]
+        return sum(any(map(remark.covers, trained)) for _, remark in self.remarks("deviations"))
 
     @property
     def with_number(self) -> int:
         return sum(cell.ours is not None and bool(cell.runs) for cell in self.cells)
 
     @property
-    def evidence(self) -> int:
-        return sum(cell.from_evidence for cell in self.cells)
+    def counted(self) -> list[bool]:
+        """Of the counted numbers that a paper prints: whether ours is equal as printed."""
+        return [is_equal(cell) for cell in self.cells if cell.state == "counted" and cell.difference is not None]
 
     @property
     def number_states(self) -> list[tuple[str, int]]:

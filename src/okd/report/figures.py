@@ -102,8 +102,10 @@ def cost_points(table: TableRecord, *, with_ours: bool) -> list[CostPoint]:
     points = []
     for row in table.rows:
         cells = [table.cell(row, column) for column in table.columns]
-        for cost in (cell for cell in cells if cell.statistic == "train_cost"):
-            head = cost.column.partition(" / ")[0]
+        costs: dict[str, CellRecord] = {}
+        for cell in (cell for cell in cells if cell.statistic == "train_cost"):
+            costs.setdefault(cell.column.partition(" / ")[0], cell)  # ONE-E deploys all that it trains: its cost of use is a second one
+        for head, cost in costs.items():
             for error in (cell for cell in cells if cell.column.startswith(f"{head} / ") and cell.unit == "error"):
                 if cost.published is not None and error.published is not None:
                     points.append(CostPoint(head, row, "published", cost.published, error.published))
@@ -133,7 +135,8 @@ def heat_squares(table: TableRecord) -> list[HeatSquare]:
     squares = []
     for cell in table.cells:
         if cell.ours or cell.state == "diverged":
-            squares.append(HeatSquare("ours", cell.row, cell.column, cell.ours.mean if cell.ours else None, cell.decimals))
+            mean = cell.ours.mean if cell.ours and cell.state != "diverged" else None
+            squares.append(HeatSquare("ours", cell.row, cell.column, mean, cell.decimals))
         if cell.printed and (cell.published is not None or cell.printed == DIVERGED):
             squares.append(HeatSquare("published", cell.row, cell.column, cell.published, cell.decimals))
     return squares

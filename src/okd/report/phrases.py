@@ -98,8 +98,25 @@ def sentence(cell: CellRecord) -> str:
     }[cell.state]
     if verdict.seeds_needed:
         reason += f"; about {verdict.seeds_needed} would, if difference and spread stay as they are"
-    fragile = " Another reading of the paper's ± or of its number of runs gives another word." if verdict.fragile else ""
-    return f"{gap}; its {between} {reason}.{fragile}"
+    other = " Another reading of the paper's ± or of its number of runs gives another word." if "spread" in verdict.other_words else ""
+    if verdict.best_epoch and "best epoch" in verdict.other_words:
+        other += f" By the best epoch the word would be: {verdict.best_epoch.word}."
+    return f"{gap}; its {between} {reason}.{other}"
+
+
+def best_epoch(cell: CellRecord, reported: bool) -> str:
+    """How far the best epoch is from the published value, by what right it may be held against it, and what it would give."""
+    if cell.best_epoch is None or cell.published is None or cell.difference is None:
+        return ""
+    decimals = max(cell.decimals, 2)
+    words = f"{signed(cell.best_epoch.mean - cell.published, decimals)} from the published value"
+    words += ", which is a best epoch in the authors' code" if reported else ""
+    found = cell.verdict.best_epoch if cell.verdict else None
+    if found:
+        words += (
+            f"; 90 % interval {signed(found.low, decimals)} to {signed(found.high, decimals)}, by which the word would be: {found.word}"
+        )
+    return words
 
 
 def _gap(cell: CellRecord) -> str:
@@ -109,6 +126,8 @@ def _gap(cell: CellRecord) -> str:
 
 def _so_far(cell: CellRecord) -> str:
     """What a number without a verdict can say."""
+    if cell.state == "counted" and cell.difference is not None:
+        return "Equal as printed." if is_equal(cell) else f"Not equal as printed: {gap(cell)}."
     if cell.difference is None or cell.state != "too few seeds":
         return ""
     if cell.margin is None:
@@ -119,14 +138,22 @@ def _so_far(cell: CellRecord) -> str:
 
 
 def _if_theirs_diverged(cell: CellRecord) -> str:
-    """A paper that prints NaN is held to just that: ours diverges, or it does not."""
-    answer = {"diverged": "as ours did", "measured": "ours did not"}.get(cell.state)
+    """A paper that prints NaN is held to just that: ours diverges, or it does not. A reduced run is held to nothing."""
+    reduced = cell.configuration is not None and bool(cell.configuration.unlike_paper)
+    answer = None if reduced else {"diverged": "as ours did", "measured": "ours did not"}.get(cell.state)
     return f"The paper prints {DIVERGED}: its run diverged, {answer}." if answer and cell.printed == DIVERGED else ""
 
 
 def gap(cell: CellRecord) -> str:
-    """Ours minus the published value, signed; nothing where the two cannot be compared."""
+    """Ours minus the published value, signed; nothing where the two cannot be compared. Counts are equal as printed, or they are not."""
+    if cell.state == "counted" and is_equal(cell):
+        return "equal"
     return "" if cell.difference is None else signed(cell.difference, max(cell.decimals, 2))
+
+
+def is_equal(cell: CellRecord) -> bool:
+    """To the last printed digit."""
+    return cell.difference is not None and round(cell.difference, cell.decimals) == 0
 
 
 def memory(count: int) -> str:

@@ -11,7 +11,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from okd.evaluation.datasets import DATASETS, Datasets
-from okd.evaluation.records import CellRecord, FigureData, Findings, Summary, TableRecord
+from okd.evaluation.finding_records import Findings
+from okd.evaluation.records import CellRecord, FigureData, Summary, TableRecord
 from okd.evaluation.same_experiment import SameExperiment
 from okd.evaluation.verdict import ASSUMED_N, CONFIDENCE, MODERATED_FROM, OTHER_N
 from okd.report import phrases
@@ -77,6 +78,7 @@ def render_contents(contents: Contents) -> str:
             "sentence",
             "exchanged",
             "gap",
+            "best_epoch",
             "memory",
         )
     }

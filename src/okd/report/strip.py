@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from okd.evaluation.records import CellRecord, ClaimRecord
+from okd.evaluation.finding_records import ClaimRecord
+from okd.evaluation.records import CellRecord
 
 LEFT, WIDTH = 12.0, 296.0  # of 320 units
 
