@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from conftest import TINY, make_project
+from okd.cli.plan import plan
 from okd.cli.tables import tables
 from okd.plan.cells import merge, slug
 from okd.plan.planner import Plan, make_plan
@@ -119,6 +120,43 @@ def test_saving_a_choice_keeps_comments(project: Path) -> None:
     assert "# the dials" in file.read_text()
     assert re.search(r"scale: demo +# how much", file.read_text())
     assert save_choice(project, scale="demo", reproduce=["tiny-t1"]) == []
+
+
+LINES = """\ufeff# the dials
+scale: 'paper'   # how much
+reproduce:   # what
+  - tiny
+  - tiny-t1/resnet-8
+# the rest
+
+seeds: null
+numerics: exact
+budget: { device_hours:   24 }
+devices: {slots: 2}
+data: {accept: verified, folder: null, mirror: , root: null}   # ends without a line end"""
+
+
+def test_saving_a_choice_touches_no_other_line(project: Path) -> None:
+    """Nulls, spacing, a byte order mark, line ends and a symbolic link stay what they were; no target stands there twice."""
+    file, real = project / "params.yaml", project / "elsewhere.yaml"
+    real.write_bytes(LINES.replace("\n", "\r\n").encode())
+    file.unlink()
+    file.symlink_to(real)
+    assert save_choice(project, scale="demo", reproduce=["tiny-t1", "tiny", "tiny-t1"]) == ["scale: demo", "reproduce: [tiny-t1, tiny]"]
+    expected = LINES.replace("'paper'", "demo").replace(
+        "reproduce:   # what\n  - tiny\n  - tiny-t1/resnet-8", "reproduce: [tiny-t1, tiny]   # what"
+    )
+    assert real.read_bytes().decode() == expected.replace("\n", "\r\n")
+    assert file.is_symlink()
+    assert open_project(project).settings.reproduce == ["tiny-t1", "tiny"]
+    assert save_choice(project, scale="paper", reproduce=["010", "on"]) == ["scale: paper", 'reproduce: ["010", "on"]']
+    assert open_project(project).settings.reproduce == ["010", "on"]
+
+
+def test_a_target_that_is_typed_twice_is_saved_once(project: Path) -> None:
+    plan(["tiny-t1", "tiny-t1"], save=True)
+    assert "reproduce: [tiny-t1]\n" in (project / "params.yaml").read_text()
+    plan()
 
 
 def test_plan_files_are_only_written_when_they_change(project: Path) -> None:

@@ -42,6 +42,7 @@ def plan(
         raise ValueError(f"--scale: '{scale}' is not one of {', '.join(get_args(Scale))}")
     if device is not None and device not in DEVICES:
         raise ValueError(f"--device: '{device}' is not one of {', '.join(DEVICES)}")
+    targets = list(dict.fromkeys(targets or []))
     project, choice = _planned(scale, targets or None)
     if save:
         changed = save_choice(project.root, scale=choice.scale, reproduce=targets or None)
