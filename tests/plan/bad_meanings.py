@@ -225,6 +225,25 @@ TOGETHER = [
     ),
     bad("a margin of 99", MARGINS, ("mnist: 0.1", "mnist: 99"), f"{AT}mnist: 99 is not a number of points above 0 and at most 10"),
 ]
+FILES_OF_OURS = "summary, claims, metrics, cells, datasets, manifest, same-experiment, and *.figure"
+OURS = f"the name of a file that `okd tables` writes (so are {FILES_OF_OURS})"
+NAMES = [
+    bad("a table called like our file", SMALL, ("id: small-t1", "id: summary"), f"{AT}tables.0.id: 'summary' is {OURS}"),
+    bad("a table called like a figure", SMALL, ("id: small-t1", "id: small-t1.figure"), f"{AT}tables.0.id: 'small-t1.figure' is {OURS}"),
+    bad("a table called like a paper", SMALL, ("id: small-t1", "id: small"), f"{AT}tables.0.id: 'small' is the name of a paper"),
+    bad(
+        "a copy of a paper",
+        SMALL,
+        lambda file: file.with_name("twin.yaml").write_bytes(file.read_bytes()),
+        "papers/twin.yaml:8: tables.0.id: table 'small-t1' stands in papers/small.yaml as well",
+    ),
+    bad(
+        "a paper called like a scale",
+        SMALL,
+        lambda file: file.rename(file.with_name("short-one.yaml")),
+        "papers/short-one.yaml: must not begin with demo or short: so do the ids of reduced runs",
+    ),
+]
 STRINGS = [
     named("a name with ;", '"small;t1"', "'small;t1'"),
     named("a name with ../", "../small", "'../small'"),

@@ -8,7 +8,7 @@ import pytest
 from conftest import TINY, make_project
 from okd.cli.plan import plan
 from okd.cli.tables import tables
-from okd.plan.cells import merge, slug
+from okd.plan.cells import OUR_FILES, merge, slug
 from okd.plan.planner import Plan, make_plan
 from okd.plan.published import Published
 from okd.plan.settings import open_project, save_choice
@@ -89,6 +89,8 @@ def test_a_branch_is_picked_like_any_student_and_trains_the_same_run(project: Pa
     cells = {cell.placed.column: cell.runs for cell in make_plan(open_project(project)).cells}
     assert cells["Third"] == cells["ONE"]
     tables()
+    others = [file.name for file in (project / "reports" / "data").iterdir() if not file.name.startswith(("tiny-t1.", "dataset-"))]
+    assert {name.partition(".")[0] for name in others} == set(OUR_FILES)
     assert "tiny-t1/resnet-8/third" in (project / "reports" / "data" / "tiny-t1.json").read_text()
 
 

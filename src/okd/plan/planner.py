@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from okd.plan.catalog import catalog
-from okd.plan.cells import PlacedCell, choose, matches
+from okd.plan.cells import PlacedCell, check_tables, choose, matches
 from okd.plan.checks import check_remarks, checked_cells
 from okd.plan.comparisons import PlacedClaim, place_claims
 from okd.plan.paper import COSTS, ID, Cell, PaperFile, read_papers
@@ -68,6 +68,7 @@ def make_plan(project: Project, *, scale: str | None = None, targets: Iterable[s
     known, settings = catalog(), project.settings
     documents = read_papers(project.root)
     papers = {name: paper for name, (paper, _) in documents.items()}
+    check_tables(documents)
     parts = collect([lambda name=name: checked_cells(name, *documents[name], known) for name in documents])
     placed = [cell for cells in parts for cell in cells]
     claims, third_party = _about_cells(documents, placed)
