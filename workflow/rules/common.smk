@@ -12,9 +12,11 @@ if config:
     )
     sys.exit(2)
 if workflow.is_main_process:  # not in the job steps of a cluster
-    plan = subprocess.run(
-        ["okd", "plan", "--check-budget", "--slots"], stdout=subprocess.PIPE, text=True
-    )
+    command = ["okd", "plan", "--check-budget", "--slots"]
+    # Only a cluster has --jobs and not just cores: there each training gets a GPU, whatever this login node has.
+    if workflow.resource_settings.nodes:
+        command += ["--device", "gpu"]
+    plan = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     if plan.returncode:
         sys.exit(plan.returncode)  # okd has said why in one line
     # Snakemake only counts GPUs, `okd train` leases them: as many trainers as slots, without a GPU as many as cores.
