@@ -124,6 +124,13 @@ def test_saving_a_choice_keeps_comments(project: Path) -> None:
     assert save_choice(project, scale="demo", reproduce=["tiny-t1"]) == []
 
 
+def test_a_method_that_the_demo_is_too_short_for_is_refused_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paper = TINY.replace("epochs: 2", "epochs: 45").replace("ONE: {method: one}", "ONE: {method: md, students: 2}")
+    root = make_project(tmp_path, monkeypatch, paper=paper)
+    with pytest.raises(Faults, match=r"tiny-t1/resnet-8/one\.t_d: at scale demo: t_in \+ t_d = \d+ epochs, but the run has 2"):
+        make_plan(open_project(root), scale="demo")
+
+
 LINES = """\ufeff# the dials
 scale: 'paper'   # how much
 reproduce:   # what

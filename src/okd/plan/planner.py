@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from okd.plan.catalog import catalog
 from okd.plan.cells import PlacedCell, check_tables, choose, matches
-from okd.plan.checks import check_remarks, checked_cells
+from okd.plan.checks import check_remarks, checked_cells, misfits
 from okd.plan.comparisons import PlacedClaim, place_claims
 from okd.plan.paper import COSTS, ID, Cell, PaperFile, read_papers
 from okd.plan.published import PlacedValue, place_third_party
@@ -184,6 +184,10 @@ class _Expander:
     def _run(self, placed: PlacedCell, cell: Cell, seed: int) -> Run:
         teacher = self._run(placed, self.resolver.teacher_cell(placed, cell), seed) if cell.teacher else None
         run = self.resolver.run(placed.paper, cell, seed, teacher)
+        if self.resolver.demo:  # elsewhere the paper file itself was checked
+            dataset = self.resolver.catalog.datasets[run.dataset.name]
+            wrong = misfits(run.dataset.name, dataset, vars(run.recipe), run.method.options)
+            self.faults += [placed.fault(f"at scale demo: {problem}", *place) for place, problem in wrong]
         old = self.runs.setdefault(run.id, run)
         first = self.first_use.setdefault(run.id, placed)
         if old != run:
