@@ -26,6 +26,7 @@ class PlannedCell:
     placed: PlacedCell
     replicates: tuple[tuple[str, ...], ...] = ()
     reason: str = ""  # why there are no runs: one of the words above, then what is missing
+    waiting: tuple[str, ...] = ()  # ids of the runs that there will be when it is there: results of them may be
 
     @property
     def address(self) -> str:
@@ -135,13 +136,14 @@ class _Expander:
         if cell.difference is not None:
             return PlannedCell(placed=placed)
         if missing := self.resolver.missing(cell):
-            return PlannedCell(placed=placed, reason=f"{NOT_BUILT}: {missing}")
+            return PlannedCell(placed=placed, reason=f"{NOT_BUILT}: {missing}", waiting=self._waiting(placed, cell))
         if cell.statistic in COSTS:
             return PlannedCell(placed=placed)
         if self.resolver.demo and not any(matches(target, placed) for target in self.resolver.scales.demo.cells):
             return PlannedCell(placed=placed, reason=NOT_RUN)
         if name := self.resolver.unsupplied(cell):
-            return PlannedCell(placed=placed, reason=f"{NO_DATA}: set data.folder, run `okd fetch {name}`, then `okd plan`")
+            reason = f"{NO_DATA}: set data.folder, run `okd fetch {name}`, then `okd plan`"
+            return PlannedCell(placed=placed, reason=reason, waiting=self._waiting(placed, cell))
         joined = cell.join or 1
         return PlannedCell(
             placed=placed,
@@ -150,6 +152,11 @@ class _Expander:
                 for index in range(self._num_replicates(placed.paper))
             ),
         )
+
+    def _waiting(self, placed: PlacedCell, cell: Cell) -> tuple[str, ...]:
+        cells = [cell, *([self.resolver.teacher_cell(placed, cell)] if cell.teacher else [])]
+        seeds = range(self._num_replicates(placed.paper) * (cell.join or 1))
+        return tuple(self.resolver.run_id(placed.paper, one, seed) for one in cells for seed in seeds)
 
     def with_differences(self, cells: list[PlannedCell]) -> list[PlannedCell]:
         """Give differences the runs of the cells that they name. Raises everything that was found wrong."""
