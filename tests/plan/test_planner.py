@@ -1,6 +1,7 @@
 """From papers to runs: sharing, names, scales, choices."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -166,6 +167,22 @@ def test_a_target_that_is_typed_twice_is_saved_once(project: Path) -> None:
     plan(["tiny-t1", "tiny-t1"], save=True)
     assert "reproduce: [tiny-t1]\n" in (project / "params.yaml").read_text()
     plan()
+
+
+def test_a_choice_without_runs_says_so(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """And leaves the folder that DVC's stage tables depends on."""
+    file = project / "papers" / "scales.yaml"
+    file.write_text(file.read_text().replace("cells: [tiny-t1]", "cells: [tiny-t1/resnet-8/kd]"))
+    plan(["tiny-t1/resnet-8/one", "tiny-t1/resnet-8/baseline"], scale="demo", save=True)
+    said = capsys.readouterr().err
+    assert ": 0 runs, 0 done, 2 cells are not run at this scale; the whole papers: okd plan --scale paper tiny --save\n" in said
+    assert (project / "results" / "demo").is_dir()
+
+
+def test_the_demo_and_the_papers_are_whole_whatever_was_chosen_before() -> None:
+    for target, scale in (("demo", "demo"), ("reproduce", "paper")):
+        said = subprocess.run(["make", "-n", "-o", "setup", target], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        assert f"okd plan --scale {scale} one okddip kdcl md --save\n" in said
 
 
 def test_plan_files_are_only_written_when_they_change(project: Path) -> None:

@@ -10,7 +10,7 @@ import typer
 from okd.cli.options import Json
 from okd.plan.margins import read_margins
 from okd.plan.paper import read_papers
-from okd.plan.planner import Plan, make_plan
+from okd.plan.planner import NOT_RUN, Plan, make_plan
 from okd.plan.preview import Preview
 from okd.plan.price import check_budget, price
 from okd.plan.rates import Kind
@@ -89,8 +89,10 @@ def _planned(scale: str | None, targets: list[str] | None) -> tuple[Project, Pla
 
 def _summary(project: Project, choice: Plan, chosen: list[str]) -> str:
     done = len(finished_runs(project.root, choice.to_do))
-    hint = "" if choice.scale == "paper" else "; the whole papers: okd plan --scale paper --save"
-    return f"okd: scale {choice.scale}, {', '.join(chosen)}: {len(choice.to_do)} runs, {done} done{hint}"
+    left = sum(cell.reason == NOT_RUN for cell in choice.cells if cell.address in choice.addresses)
+    without = f", {left} cells are not run at this scale" if left else ""
+    hint = "" if choice.scale == "paper" else f"; the whole papers: okd plan --scale paper {' '.join(choice.papers)} --save"
+    return f"okd: scale {choice.scale}, {', '.join(chosen)}: {len(choice.to_do)} runs, {done} done{without}{hint}"
 
 
 def _show(project: Project, choice: Plan, as_json: bool, device: Kind | None) -> None:
