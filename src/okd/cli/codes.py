@@ -9,6 +9,7 @@ from okd.data.arrays import DataError
 from okd.plan.price import OverBudget
 from okd.plan.source import Faults
 from okd.training.disk import DiskError
+from okd.training.launch import Ended
 from okd.training.stop import Stopped
 
 
@@ -41,6 +42,8 @@ def exit_code(error: Exception) -> int:
             code, lines = Code.DATA, [str(error)]
         case OverBudget():
             code, lines = Code.OVER_BUDGET, [str(error)]
+        case Ended():
+            code, lines = error.code, [str(error)]
         case Stopped():
             code, lines = Code.STOPPED, [str(error)]
         case OSError() if isinstance(error, DiskError) or error.errno in DISK_ERRORS:

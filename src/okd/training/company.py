@@ -1,10 +1,10 @@
 """From where a process is to what it shares with the others."""
 
 from okd.plan.run import Run
-from okd.training.apart import Apart, shares
+from okd.training.apart import Apart
 from okd.training.collective import join
 from okd.training.folder import Folder
-from okd.training.place import Place, Split
+from okd.training.place import Place, Split, shares
 from okd.training.processes import Alone
 from okd.training.sharding import Sharded
 from okd.training.stop import Stop
