@@ -141,6 +141,12 @@ TYPES = [
     recipe("a date", "weight_decay: 5.0e-4", "weight_decay: 2020-01-01", f"weight_decay: '2020-01-01' {TRAP}"),
     recipe("null for a number", "momentum: 0.9", "momentum: null", "momentum: null is not a number"),
     bad("a number for a folder", DIALS, ("root: null", "root: 3"), f"{AT}data.root: 3 is not text"),
+    bad(
+        "the home of nobody",
+        DIALS,
+        ("folder: null", "folder: ~nobody-of-this-name/x"),
+        f"{AT}data.folder: '~nobody-of-this-name/x': nobody here has the home that it begins with",
+    ),
     bad("no folder", DIALS, ("root: null", 'root: ""'), f"{AT}data.root: '' must have at least 1 characters"),
 ]
 NUMBERS = [

@@ -29,7 +29,7 @@ class Code(IntEnum):
 
 DISK_ERRORS = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.ESTALE, errno.EACCES, errno.EPERM),
-    *(errno.ENOENT, errno.EISDIR, errno.ENOTDIR),
+    *(errno.ENOENT, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ELOOP, errno.ENAMETOOLONG),
 )
 
 
@@ -47,7 +47,8 @@ def exit_code(error: Exception) -> int:
         case Stopped():
             code, lines = Code.STOPPED, [str(error)]
         case OSError() if isinstance(error, DiskError) or error.errno in DISK_ERRORS:
-            code, lines = Code.DISK, [f"{error.filename or 'disk'}: {error.strerror}"]
+            why = "is there and is no folder: a file, or a link that leads nowhere" if error.errno == errno.EEXIST else error.strerror
+            code, lines = Code.DISK, [f"{error.filename or 'disk'}: {why}"]
         case Failed():
             code, lines = Code.FAILED, [str(error)]
         case ValueError():

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 
 from okd.plan.catalog import Strict
 from okd.plan.schema import Misplaced, validated
-from okd.plan.source import FLOAT, INTEGER, TRAP, Document, load
+from okd.plan.source import FLOAT, INTEGER, TRAP, Document, load, shown
 
 Scale = Literal["demo", "short", "paper"]
 Numerics = Literal["exact", "fast", "fast-bf16", "fast-compiled", "fast-bf16-compiled"]
@@ -24,11 +24,22 @@ class Devices(Strict):
     slots: int = Field(ge=1, le=64)
 
 
+def _at_home(folder: str) -> str:
+    try:
+        Path(folder).expanduser()
+    except RuntimeError:
+        raise ValueError(f"{shown(folder)}: nobody here has the home that it begins with") from None
+    return folder
+
+
+Folder = Annotated[str, Field(min_length=1), AfterValidator(_at_home)]
+
+
 class DataSettings(Strict):
     accept: Literal["verified", "unverified"]
-    folder: str | None = Field(min_length=1)  # holds official archives, or what was unpacked from them
+    folder: Folder | None  # holds official archives, or what was unpacked from them
     mirror: list[Annotated[str, Field(pattern="^https?://.")]] | None  # base addresses, tried before the official hosts
-    root: str | None = Field(min_length=1)  # holds the prepared arrays, where they should not lie in data/
+    root: Folder | None  # holds the prepared arrays, where they should not lie in data/
 
 
 def _once(targets: list[str]) -> list[str]:
