@@ -1,4 +1,4 @@
-# Every target sets up .venv by itself, from requirements.lock.
+# Every target but help, lock and clean sets up .venv by itself, from requirements.lock.
 
 PYTHON ?= python3
 CORES ?= all
