@@ -207,9 +207,12 @@ class PaperFile(Strict):
 
 def read_papers(root: Path) -> dict[str, tuple[PaperFile, Document]]:
     """Every paper file by its name. Raises Faults of all files together."""
-    files = sorted(file for file in (root / "papers").glob("*.yaml") if file.stem not in NOT_PAPERS)
+    found = (file for file in (root / "papers").iterdir() if file.suffix in (".yaml", ".yml") and file.stem not in NOT_PAPERS)
+    files = sorted(file for file in found if not file.name.startswith(".#"))  # an editor's lock
 
     def read(file: Path) -> tuple[str, tuple[PaperFile, Document]]:
+        if file.suffix != ".yaml":
+            raise Faults([Fault(file=f"papers/{file.name}", line=0, key="", problem="must end with .yaml to be read")])
         if not ID.fullmatch(file.stem):  # it stands in the ids of runs
             raise Faults([Fault(file=f"papers/{file.name}", line=0, key="", problem="is not named by a-z, 0-9 and . + -")])
         if file.stem.partition("-")[0] in REDUCED:
