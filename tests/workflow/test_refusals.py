@@ -1,7 +1,10 @@
 """Saying no: one line of ours, no traceback, the right exit code, nothing destroyed."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -67,6 +70,12 @@ def test_a_cluster_is_priced_by_its_gpus(fresh: Checkout) -> None:
 def test_snakemakes_own_configuration_is_refused(fresh: Checkout) -> None:
     for arguments in (("--config", "scale=demo"), ("--dry-run", "--config", "scale=demo")):
         assert "--save" in only_line(fresh.snakemake(*arguments, code=2))
+
+
+def test_an_environment_that_nobody_activated_will_do(fresh: Checkout) -> None:
+    command = [Path(sys.executable).with_name("snakemake"), "--dry-run", "--cores", "1"]
+    done = subprocess.run(command, cwd=fresh.root, env=os.environ | {"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("by", ["snakemake", "dvc repro"])

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -11,6 +12,8 @@ if config:
         file=sys.stderr,
     )
     sys.exit(2)
+if not shutil.which("okd"):  # an environment that nobody activated
+    os.environ["PATH"] += os.pathsep + os.path.dirname(sys.executable)
 if workflow.is_main_process:  # not in the job steps of a cluster
     command = ["okd", "plan", "--check-budget", "--slots"]
     # Only a cluster has --jobs and not just cores: there each training gets a GPU, whatever this login node has.
