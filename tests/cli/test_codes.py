@@ -1,6 +1,7 @@
 """Exit codes where a place is not what a verb needs: one line, 74 for the checkout's disk and 2 for what somebody typed."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -65,3 +66,24 @@ def test_record_names_dvc(project: Path) -> None:
     for name in FILES:
         (places.result / name).touch()
     assert okd("record", code=2, path="/nowhere") == "okd: there is no dvc on PATH: source .venv/bin/activate\n"
+
+
+def test_an_unknown_data_set_is_usage(project: Path) -> None:
+    for verb in (("fetch",), ("data", "show")):
+        assert okd(*verb, "digitz", code=2) == "okd: unknown data set 'digitz', did you mean 'digits'?\n"
+
+
+def test_ctrl_c_ends_a_watch_that_a_person_started(project: Path) -> None:
+    """One of an engine's ends with it."""
+    for started_by, code in (({}, -signal.SIGINT), ({"OKD_PARENT": str(os.getpid())}, None)):
+        with subprocess.Popen(
+            [sys.executable, "-m", "okd", "status", "--watch"], stderr=subprocess.PIPE, env=os.environ | started_by
+        ) as watch:
+            assert watch.stderr is not None
+            watch.stderr.readline()
+            watch.send_signal(signal.SIGINT)
+            try:
+                assert watch.wait(timeout=30 if code else 1) == code
+            except subprocess.TimeoutExpired:
+                assert code is None
+            watch.kill()
