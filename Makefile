@@ -1,4 +1,4 @@
-# Every target sets up .venv by itself, from requirements.lock.
+# Every target but help, lock and clean sets up .venv by itself, from requirements.lock.
 
 PYTHON ?= python3
 CORES ?= all
@@ -30,7 +30,7 @@ setup: .venv/ready  ## make .venv: the pinned packages, and okd itself
 	@touch $@
 
 demo: setup  ## the whole pipeline on handwritten digits: minutes on a CPU
-	@okd plan --scale demo --save
+	@okd plan --scale demo $(PAPER) --save
 	@snakemake --cores $(CORES); code=$$?; echo "$(CURDIR)/reports/report.html"; exit $$code
 
 reproduce: setup  ## the papers themselves, or one: make reproduce PAPER=okddip

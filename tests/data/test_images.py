@@ -154,3 +154,24 @@ def test_training_on_own_images(project: Path, capsys: pytest.CaptureFixture[str
     assert record["status"] == "done"
     assert record["test_images"] == 6
     assert record["data"]["train"] == json.loads(manifest_file(project, "mine").read_text())["splits"]["train"]["sha256"]
+
+
+def test_gc_keeps_results_whose_images_are_not_described(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """People are told to delete the manifest before they fetch again: that must not cost them hours of training."""
+    from okd.cli.gc import gc
+
+    fetch("mine", project, SETTINGS)
+    run = planned(project)
+    places, stranger = Places(project, run), project / "results" / "paper" / "tiny-mine-resnet8-kd-s0" / "0123456789ab"
+    for folder in (places.result, places.scratch, stranger):
+        folder.mkdir(parents=True)
+    manifest = manifest_file(project, "mine").read_bytes()
+    manifest_file(project, "mine").unlink()
+    for every in (False, True):
+        gc(every=every)
+        assert places.result.exists()
+        assert places.scratch.exists()
+    assert not stranger.exists()
+    manifest_file(project, "mine").write_bytes(manifest)
+    assert planned(project) == run
+    assert "resnet8-baseline" not in capsys.readouterr().out

@@ -75,6 +75,7 @@ FILES = [
     bad("not UTF-8", MARGINS, lambda file: file.write_bytes(b"digits: \xe9\n"), "{file}: is not UTF-8 (byte 8)"),
     bad("a tab", SMALL, ("  one:", "\tone:"), "{file}:{at}: found character that cannot start any token (a tab: indent with spaces)"),
     bad("unclosed brace", SMALL, ("temperature: 3.0}", "temperature: 3.0"), "{file}:{next}: did not find expected ',' or '}}'"),
+    bad("another ending", SMALL, lambda file: file.with_name("mine.yml").touch(), "papers/mine.yml: must end with .yaml to be read"),
     bad("a list", DIALS, lambda file: file.write_text("- 1\n"), "{file}:1: [1] is not a mapping of keys to values"),
     bad("two documents", SMALL, ("seeds: 1", "---\nseeds: 1"), "{file}:{next}: holds more than one document"),
 ]
@@ -141,6 +142,12 @@ TYPES = [
     recipe("a date", "weight_decay: 5.0e-4", "weight_decay: 2020-01-01", f"weight_decay: '2020-01-01' {TRAP}"),
     recipe("null for a number", "momentum: 0.9", "momentum: null", "momentum: null is not a number"),
     bad("a number for a folder", DIALS, ("root: null", "root: 3"), f"{AT}data.root: 3 is not text"),
+    bad(
+        "the home of nobody",
+        DIALS,
+        ("folder: null", "folder: ~nobody-of-this-name/x"),
+        f"{AT}data.folder: '~nobody-of-this-name/x': nobody here has the home that it begins with",
+    ),
     bad("no folder", DIALS, ("root: null", 'root: ""'), f"{AT}data.root: '' must have at least 1 characters"),
 ]
 NUMBERS = [
@@ -162,6 +169,7 @@ NUMBERS = [
 
 GOOD: dict[str, tuple[str, Callable[[Path], object]]] = {
     "byte order mark and CRLF": (DIALS, lambda file: file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes().replace(b"\n", b"\r\n"))),
+    "an editor's lock": (SMALL, lambda file: file.with_name(".#small.yaml").symlink_to("somebody@somewhere.1")),
     "no line end": (SMALL, lambda file: file.write_text(file.read_text().rstrip())),
     "a label that looks like a number": (SMALL, lambda file: file.write_text(file.read_text().replace("Baseline:", "010:"))),
     "any text as a title": (SMALL, lambda file: file.write_text(file.read_text().replace("A small paper", "'<b>$(x)</b>; ${y} {z} %s'"))),

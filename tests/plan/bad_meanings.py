@@ -225,6 +225,52 @@ TOGETHER = [
     ),
     bad("a margin of 99", MARGINS, ("mnist: 0.1", "mnist: 99"), f"{AT}mnist: 99 is not a number of points above 0 and at most 10"),
 ]
+DEMO = [
+    bad(
+        "the demo's milestone past its end",
+        SCALE,
+        ("lr: {multistep: [0.1]}", "lr: {multistep: [0.1, 4]}"),
+        f"{AT}demo.recipe.lr.multistep: epoch 4 is past the end (1 epochs)",
+    ),
+    bad("the demo without a rate", SCALE, (", lr: {multistep: [0.1]}}", "}"), f"{AT}demo.recipe.lr: is missing"),
+    bad(
+        "the demo's batch is too large",
+        SCALE,
+        ("batch_size: 64", "batch_size: 6400"),
+        f"{AT}demo.recipe.batch_size: 6400 is more than the 1437 training images of digits",
+    ),
+    bad(
+        "the demo holds out too many",
+        SCALE,
+        ("options: {ramp_up: 1}", "options: {held_out: 5000}"),
+        f"{AT}demo.options.held_out: 5000 held-out images: must be below 1437 and a multiple of the 10 classes of digits",
+    ),
+    bad(
+        "the demo's phases are too long",
+        SCALE,
+        ("options: {ramp_up: 1}", "options: {t_in: 1, t_d: 20}"),
+        f"{AT}demo.options.t_d: t_in + t_d = 21 epochs, but the run has 1: nothing would be distilled",
+    ),
+]
+FILES_OF_OURS = "summary, claims, metrics, cells, datasets, manifest, same-experiment, and *.figure"
+OURS = f"the name of a file that `okd tables` writes (so are {FILES_OF_OURS})"
+NAMES = [
+    bad("a table called like our file", SMALL, ("id: small-t1", "id: summary"), f"{AT}tables.0.id: 'summary' is {OURS}"),
+    bad("a table called like a figure", SMALL, ("id: small-t1", "id: small-t1.figure"), f"{AT}tables.0.id: 'small-t1.figure' is {OURS}"),
+    bad("a table called like a paper", SMALL, ("id: small-t1", "id: small"), f"{AT}tables.0.id: 'small' is the name of a paper"),
+    bad(
+        "a copy of a paper",
+        SMALL,
+        lambda file: file.with_name("twin.yaml").write_bytes(file.read_bytes()),
+        "papers/twin.yaml:8: tables.0.id: table 'small-t1' stands in papers/small.yaml as well",
+    ),
+    bad(
+        "a paper called like a scale",
+        SMALL,
+        lambda file: file.rename(file.with_name("short-one.yaml")),
+        "papers/short-one.yaml: must not begin with demo or short: so do the ids of reduced runs",
+    ),
+]
 STRINGS = [
     named("a name with ;", '"small;t1"', "'small;t1'"),
     named("a name with ../", "../small", "'../small'"),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from bad_files import FILES, GOOD, KEYS, NUMBERS, PAPER, SCALES, SYNTAX, TYPES, Bad
-from bad_meanings import ABOUT_CELLS, CATALOG, CHOICES, RECIPE_MAPS, STRINGS, TOGETHER
+from bad_meanings import ABOUT_CELLS, CATALOG, CHOICES, DEMO, NAMES, RECIPE_MAPS, STRINGS, TOGETHER
 
 from okd.cli.codes import Code, exit_code
 from okd.cli.plan import plan
@@ -19,7 +19,7 @@ from okd.plan.catalog import read_catalog
 from okd.plan.source import Faults
 
 ROOT = Path(__file__).resolve().parents[2]
-BAD = [*FILES, *SYNTAX, *KEYS, *TYPES, *NUMBERS, *CHOICES, *RECIPE_MAPS, *ABOUT_CELLS, *TOGETHER, *STRINGS]
+BAD = [*FILES, *SYNTAX, *KEYS, *TYPES, *NUMBERS, *CHOICES, *RECIPE_MAPS, *ABOUT_CELLS, *TOGETHER, *DEMO, *NAMES, *STRINGS]
 THROUGH_THE_CLI = ("duplicate key", "alias bomb", "python object", "typo in a key", "epochs 0", "unknown method")
 
 

@@ -1,13 +1,15 @@
 """From papers to runs: sharing, names, scales, choices."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from conftest import TINY, make_project
+from okd.cli.plan import plan
 from okd.cli.tables import tables
-from okd.plan.cells import merge, slug
+from okd.plan.cells import OUR_FILES, merge, slug
 from okd.plan.planner import Plan, make_plan
 from okd.plan.published import Published
 from okd.plan.settings import open_project, save_choice
@@ -88,6 +90,8 @@ def test_a_branch_is_picked_like_any_student_and_trains_the_same_run(project: Pa
     cells = {cell.placed.column: cell.runs for cell in make_plan(open_project(project)).cells}
     assert cells["Third"] == cells["ONE"]
     tables()
+    others = [file.name for file in (project / "reports" / "data").iterdir() if not file.name.startswith(("tiny-t1.", "dataset-"))]
+    assert {name.partition(".")[0] for name in others} == set(OUR_FILES)
     assert "tiny-t1/resnet-8/third" in (project / "reports" / "data" / "tiny-t1.json").read_text()
 
 
@@ -119,6 +123,66 @@ def test_saving_a_choice_keeps_comments(project: Path) -> None:
     assert "# the dials" in file.read_text()
     assert re.search(r"scale: demo +# how much", file.read_text())
     assert save_choice(project, scale="demo", reproduce=["tiny-t1"]) == []
+
+
+def test_a_method_that_the_demo_is_too_short_for_is_refused_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paper = TINY.replace("epochs: 2", "epochs: 45").replace("ONE: {method: one}", "ONE: {method: md, students: 2}")
+    root = make_project(tmp_path, monkeypatch, paper=paper)
+    with pytest.raises(Faults, match=r"tiny-t1/resnet-8/one\.t_d: at scale demo: t_in \+ t_d = \d+ epochs, but the run has 2"):
+        make_plan(open_project(root), scale="demo")
+
+
+LINES = """\ufeff# the dials
+scale: 'paper'   # how much
+reproduce:   # what
+  - tiny
+  - tiny-t1/resnet-8
+# the rest
+
+seeds: null
+numerics: exact
+budget: { device_hours:   24 }
+devices: {slots: 2}
+data: {accept: verified, folder: null, mirror: , root: null}   # ends without a line end"""
+
+
+def test_saving_a_choice_touches_no_other_line(project: Path) -> None:
+    """Nulls, spacing, a byte order mark, line ends and a symbolic link stay what they were; no target stands there twice."""
+    file, real = project / "params.yaml", project / "elsewhere.yaml"
+    real.write_bytes(LINES.replace("\n", "\r\n").encode())
+    file.unlink()
+    file.symlink_to(real)
+    assert save_choice(project, scale="demo", reproduce=["tiny-t1", "tiny", "tiny-t1"]) == ["scale: demo", "reproduce: [tiny-t1, tiny]"]
+    expected = LINES.replace("'paper'", "demo").replace(
+        "reproduce:   # what\n  - tiny\n  - tiny-t1/resnet-8", "reproduce: [tiny-t1, tiny]   # what"
+    )
+    assert real.read_bytes().decode() == expected.replace("\n", "\r\n")
+    assert file.is_symlink()
+    assert open_project(project).settings.reproduce == ["tiny-t1", "tiny"]
+    assert save_choice(project, scale="paper", reproduce=["010", "on"]) == ["scale: paper", 'reproduce: ["010", "on"]']
+    assert open_project(project).settings.reproduce == ["010", "on"]
+
+
+def test_a_target_that_is_typed_twice_is_saved_once(project: Path) -> None:
+    plan(["tiny-t1", "tiny-t1"], save=True)
+    assert "reproduce: [tiny-t1]\n" in (project / "params.yaml").read_text()
+    plan()
+
+
+def test_a_choice_without_runs_says_so(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """And leaves the folder that DVC's stage tables depends on."""
+    file = project / "papers" / "scales.yaml"
+    file.write_text(file.read_text().replace("cells: [tiny-t1]", "cells: [tiny-t1/resnet-8/kd]"))
+    plan(["tiny-t1/resnet-8/one", "tiny-t1/resnet-8/baseline"], scale="demo", save=True)
+    said = capsys.readouterr().err
+    assert ": 0 runs, 0 done, 2 cells are not run at this scale; the whole papers: okd plan --scale paper tiny --save\n" in said
+    assert (project / "results" / "demo").is_dir()
+
+
+def test_the_demo_and_the_papers_are_whole_whatever_was_chosen_before() -> None:
+    for target, scale in (("demo", "demo"), ("reproduce", "paper")):
+        said = subprocess.run(["make", "-n", "-o", "setup", target], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        assert f"okd plan --scale {scale} one okddip kdcl md --save\n" in said
 
 
 def test_plan_files_are_only_written_when_they_change(project: Path) -> None:

@@ -1,6 +1,7 @@
 """What `okd plan` says before anyone pays, and where its prices are from."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from conftest import TINY
 from okd.cli import plan as plan_verb
 from okd.plan.planner import Plan, make_plan
 from okd.plan.preview import Preview
-from okd.plan.price import Price, price
+from okd.plan.price import OverBudget, Price, price
 from okd.plan.rates import CALIBRATION, CONSTANT
 from okd.plan.run import Run
 from okd.plan.settings import open_project
@@ -137,6 +138,17 @@ def test_seeds_in_params_raise_and_never_lower(claimed: Path, least: int) -> Non
     paper.write_text(paper.read_text().replace("seeds: 1", "seeds: 3"))
     seeds = {run.seed for run in planned(claimed, "tiny-t1/resnet-8/one").to_do}
     assert seeds == set(range(max(3, least)))
+
+
+def test_saving_says_the_price_and_what_is_allowed(claimed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plan_verb.plan(["tiny-gain"], save=True, device="gpu")
+    assert re.search(r"^still to pay: about 0\.0 GPU-hours \(2 by counted operations\), 0\.00 GB$", capsys.readouterr().err, re.MULTILINE)
+    file = claimed / "params.yaml"
+    file.write_text(file.read_text().replace("device_hours: 24", "device_hours: 0.001"))
+    plan_verb.plan(["tiny-gain"], save=True, device="cpu")
+    assert "0.00 GB; budget.device_hours in params.yaml allows 0.001: raise it before you start\n" in capsys.readouterr().err
+    with pytest.raises(OverBudget, match="GPU-hours"):
+        plan_verb.plan(budget=True, device="gpu")
 
 
 def test_the_verb_says_the_same_as_json(claimed: Path) -> None:

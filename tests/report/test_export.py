@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from ruamel.yaml import YAML
+import yaml
 from safetensors.torch import load_file, save_file
 
 from conftest import plan
@@ -57,7 +57,7 @@ def test_the_card_has_our_numbers_and_the_papers(project: Path, run: Run) -> Non
 def test_the_cards_head_is_yaml_as_hugging_face_reads_it(project: Path, run: Run) -> None:
     export(run.id)
     _, head, _ = (project / "export" / run.id / "README.md").read_text().split("---\n", 2)
-    card = YAML(typ="safe").load(head)
+    card = yaml.safe_load(head)
     (entry,) = card["model-index"]
     (result,) = entry["results"]
     assert (entry["name"], result["task"]["type"], result["dataset"]["name"]) == (run.id, "image-classification", "digits")

@@ -20,9 +20,8 @@ from okd.data.datasets import fetch, read_arrays
 from okd.data.feed import Split as Images
 from okd.plan.run import Run
 from okd.plan.store import Places, read_json
-from okd.training.distributed.apart import shares
 from okd.training.distributed.company import company
-from okd.training.distributed.place import Place, Split
+from okd.training.distributed.place import Place, Split, shares
 from okd.training.session import Session
 from okd.training.stop import Stop
 from okd.training.train import train
@@ -302,7 +301,7 @@ def test_what_cannot_live_apart_says_so(project: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="dml needs all students in every step; only MD's and EC-DNN's can live apart"):
         finish(run, project, where(0, 2))
     with pytest.raises(ValueError, match="2 students cannot live on 3 nodes"):
-        finish(run, project, where(0, 3))
+        finish(run_of(project, "md", 2), project, where(0, 3))
     for words in ("2/2", "one", "0", "-1/2"):
         with pytest.raises(ValueError, match="write I/N"):
             Place.named(words, tmp_path)

@@ -1,6 +1,7 @@
 """`okd bench` measures real training, and what it stores makes prices."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -87,3 +88,26 @@ def test_an_unknown_name_is_said_with_the_nearest(okd) -> None:
         okd("--method", "one", "--numerics", "fst")
     with pytest.raises(ValueError, match="write NAME=VALUE"):
         okd("--method", "one", "--option", "setting")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--method", "one", "--option", "temprature=7"), "--option temprature: none of these methods has it, did you mean 'temperature'?"),
+        (("--method", "one", "--option", "temperature=-7"), "--option temperature: -7 must be above 0"),
+        (("--method", "one", "--option", "students=0"), "--option students: 0 is not a whole number above 0"),
+        (("--method", "one", "--device", "foo"), "--device foo: "),
+        pytest.param(
+            *(("--method", "one", "--device", "cuda"), "--device cuda: "),
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here"),
+        ),
+        (("--method", "one", "--calibrate"), "no params.yaml and papers/ here or above"),
+    ],
+    ids=lambda value: " ".join(value[2:]) if isinstance(value, tuple) else "",
+)
+def test_what_is_wrong_is_said_before_anything_is_measured(words: tuple[str, ...], says: str, okd, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("okd.training.bench.in_turns", lambda *_, **__: pytest.fail("measured"))
+    with pytest.raises(ValueError, match=re.escape(says)) as caught:
+        okd(*words)
+    assert "\n" not in str(caught.value)

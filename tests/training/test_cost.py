@@ -114,3 +114,17 @@ def test_costs_json_has_the_published_counts(name: str, classes: int, size: int,
 def test_an_unknown_name_gets_one_line() -> None:
     with pytest.raises(ValueError, match=re.escape("unknown network 'resnet33', did you mean 'resnet34'?")):
         cost("--network resnet33")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("--network resnet32 --method kd --teacher resnet33", "unknown network 'resnet33', did you mean 'resnet34'?"),
+        ("--network resnet32 --method dml --teacher resnet34", "dml takes no --teacher"),
+        ("--network resnet32,vgg16 --method one", "one trains one network here, not 2: say one --network"),
+        ("--network resnet32 --method one --students 1", "one needs at least two students"),
+    ],
+)
+def test_what_cannot_be_counted_gets_one_line(words: str, says: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(says)):
+        cost(words)

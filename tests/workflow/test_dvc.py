@@ -38,6 +38,15 @@ def test_the_graph_has_the_teachers_edge(checkout: Checkout) -> None:
     assert all(f'"{rule}' in rules for rule in ("fetch", "train", "tables", "report"))
 
 
+def test_a_plan_without_runs_ends_well(tmp_path: Path) -> None:
+    """At scale demo a table may have no cell that is run."""
+    checkout = make_checkout(tmp_path / "checkout")
+    checkout.okd("plan", "small-t2", "--scale", "demo", "--save")
+    assert checkout.index() == {}
+    checkout.dvc("repro")
+    assert (checkout.root / "reports" / "report.html").is_file()
+
+
 def test_neither_tool_reports_home(tmp_path: Path) -> None:
     """DVC is asked itself; Snakemake has no such thing, and its profile starts no plugin that would."""
     checkout = make_checkout(tmp_path / "checkout")

@@ -85,6 +85,19 @@ def test_doctor_says_what_to_type(checkout: Checkout) -> None:
     assert "2 of 6 runs are done" in healthy
     assert "torch 2." in healthy
     assert "; type:" not in healthy
+    for file, old, new, says in (
+        ("params.yaml", "seeds: null", "seeds: 2", "have changed since plan/ was written; type: okd plan\n"),
+        (
+            "papers/small.yaml",
+            "method: one",
+            "method: noe",
+            "unknown method 'noe', did you mean 'one'?; type: okd plan, once that line is mended\n",
+        ),
+    ):
+        text = (root / file).read_text()
+        checkout.edit(file, old, new)
+        assert says in checkout.okd("doctor", code=1).out
+        (root / file).write_text(text)
     me = Owner.me()
     lock_of(checkout, ONE, replace(me, boot="before"))
     locks = root / ".snakemake" / "locks"

@@ -1,11 +1,17 @@
 """Saying no: one line of ours, no traceback, the right exit code, nothing destroyed."""
 
+import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from project import PATIENCE_S, Checkout, Done, tree, wait_until
+from project import PATIENCE_S, ROOT, Checkout, Done, tree, wait_until
 from small import ONE, STUDENT, TEACHER, finished_checkout, make_checkout
+
+from okd.plan.rates import has_gpu
 
 DVC_FAILED = 255
 
@@ -49,9 +55,27 @@ def test_what_okd_plan_refuses_both_engines_refuse(fresh: Checkout, file: str, o
     assert not (fresh.root / "results").exists()
 
 
+def test_a_cluster_is_priced_by_its_gpus(fresh: Checkout) -> None:
+    """Not by the login node; a GPU computes what two CPU cores here would not be allowed to."""
+    gpu, cpu = (json.loads(fresh.okd("plan", "small", "--device", kind, "--json").out)["price"]["hours"] for kind in ("gpu", "cpu"))
+    assert gpu < cpu
+    fresh.edit("params.yaml", "device_hours: 24", f"device_hours: {(gpu + cpu) / 2:.8f}")
+    assert "CPU core-hours" in only_line(fresh.okd("plan", "--check-budget", "--device", "cpu", code=6))
+    fresh.okd("plan", "--check-budget", "--device", "gpu")
+    fresh.snakemake("--dry-run", "--profile", str(ROOT / "profiles" / "slurm"))
+    if not has_gpu():
+        assert "CPU core-hours" in only_line(fresh.snakemake("--dry-run", code=6))
+
+
 def test_snakemakes_own_configuration_is_refused(fresh: Checkout) -> None:
     for arguments in (("--config", "scale=demo"), ("--dry-run", "--config", "scale=demo")):
         assert "--save" in only_line(fresh.snakemake(*arguments, code=2))
+
+
+def test_an_environment_that_nobody_activated_will_do(fresh: Checkout) -> None:
+    command = [Path(sys.executable).with_name("snakemake"), "--dry-run", "--cores", "1"]
+    done = subprocess.run(command, cwd=fresh.root, env=os.environ | {"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("by", ["snakemake", "dvc repro"])

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -11,10 +12,14 @@ if config:
         file=sys.stderr,
     )
     sys.exit(2)
+if not shutil.which("okd"):  # an environment that nobody activated
+    os.environ["PATH"] += os.pathsep + os.path.dirname(sys.executable)
 if workflow.is_main_process:  # not in the job steps of a cluster
-    plan = subprocess.run(
-        ["okd", "plan", "--check-budget", "--slots"], stdout=subprocess.PIPE, text=True
-    )
+    command = ["okd", "plan", "--check-budget", "--slots"]
+    # Only a cluster has --jobs and not just cores: there each training gets a GPU, whatever this login node has.
+    if workflow.resource_settings.nodes:
+        command += ["--device", "gpu"]
+    plan = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     if plan.returncode:
         sys.exit(plan.returncode)  # okd has said why in one line
     # Snakemake only counts GPUs, `okd train` leases them: as many trainers as slots, without a GPU as many as cores.

@@ -3,7 +3,7 @@ rule tables:
         "params.yaml",
         "plan/index.json",
         [files_of(run)[-1] for run in RUNS],
-        sorted(str(file) for file in Path("papers").glob("*.yaml")),
+        sorted(str(file) for file in Path("papers").glob("[!.]*.yaml")),
         sorted(str(file) for file in Path("reports/evidence").glob("*.json")),
     output:
         expand("reports/data/{table}.json", table=PLAN["table_index"]),

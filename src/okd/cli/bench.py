@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from okd.cli.options import Json
-from okd.plan.catalog import catalog, unknown
+from okd.plan.catalog import MethodEntry, catalog, unknown
 from okd.plan.rates import store_rates
 from okd.plan.settings import find_root
+from okd.plan.source import nearest, shown
 
 if TYPE_CHECKING:
+    import torch
+
     from okd.training.bench import Measured
 
 PLAIN = "plain"
@@ -41,7 +44,6 @@ def bench(
             raise ValueError(unknown(kind, strange, things))
     if calibrate and threads > 1:
         raise ValueError("--calibrate measures what a training here has: one CPU thread; leave --threads out")
-    import torch
 
     from okd.training.bench import bench_run, in_turns, under
     from okd.training.numerics import NUMERICS, choose_device, prepare_environment
@@ -49,10 +51,11 @@ def bench(
     hows = numerics or [PLAIN, "fast", "fast-bf16"]
     if strange := next((how for how in hows if how not in NUMERICS), None):
         raise ValueError(unknown("numerics", strange, NUMERICS))
+    options = _options([known.methods[name] for name in names], option or [])
+    root = find_root() if calibrate else None  # where the rates go: not to be found missing when all is measured
     prepare_environment()
-    where = torch.device(device) if device else choose_device()
+    where = _device(device) if device else choose_device()
     large = where.type == "cuda"
-    options = dict(_option(text) for text in option or [])
     table: list[Sequence[Measured]] = []
     for name in names:
         own = {key: value for key, value in options.items() if key in known.methods[name].options or key == "students"}
@@ -68,10 +71,37 @@ def bench(
             if len(table) == 1:
                 typer.echo(_head(row, large))
             typer.echo(_line(row, large))
-    if calibrate:
+    if root:
         kind = "GPU" if large else "CPU core"
-        file = store_rates(find_root(), [_rate(measured, kind) for row in table for measured in row if measured.numerics != PLAIN])
+        file = store_rates(root, [_rate(measured, kind) for row in table for measured in row if measured.numerics != PLAIN])
         typer.echo(f"kept in {file} for the prices of `okd plan`", err=True)
+
+
+def _device(name: str) -> "torch.device":
+    """Raises ValueError where there is none."""
+    import torch
+
+    try:
+        where = torch.device(name)
+        torch.empty(1, device=where)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ValueError(f"--device {name}: {str(error).splitlines()[0]}") from None
+    return where
+
+
+def _options(methods: Sequence[MethodEntry], words: Sequence[str]) -> dict[str, str | int | float]:
+    """Each belongs to one of the methods at least, and is right for all that have it. Raises ValueError."""
+    options = dict(_option(text) for text in words)
+    known = {"students", *(name for method in methods for name in method.options)}
+    for name, value in options.items():
+        if name not in known:
+            raise ValueError(f"--option {name}: none of these methods has it{nearest(name, known)} (options: {', '.join(sorted(known))})")
+        found = [problem for method in methods if name in method.options and (problem := method.options[name].problem(value))]
+        if name == "students" and (type(value) is not int or value < 1):
+            found = [f"{shown(value)} is not a whole number above 0"]
+        if found:
+            raise ValueError(f"--option {name}: {found[0]}")
+    return options
 
 
 def _option(text: str) -> tuple[str, str | int | float]:

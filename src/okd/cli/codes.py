@@ -9,6 +9,7 @@ from okd.data.arrays import DataError
 from okd.plan.price import OverBudget
 from okd.plan.source import Faults
 from okd.training.disk import DiskError
+from okd.training.distributed.launch import Ended
 from okd.training.stop import Stopped
 
 
@@ -28,7 +29,7 @@ class Code(IntEnum):
 
 DISK_ERRORS = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.ESTALE, errno.EACCES, errno.EPERM),
-    *(errno.ENOENT, errno.EISDIR, errno.ENOTDIR),
+    *(errno.ENOENT, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ELOOP, errno.ENAMETOOLONG),
 )
 
 
@@ -41,10 +42,13 @@ def exit_code(error: Exception) -> int:
             code, lines = Code.DATA, [str(error)]
         case OverBudget():
             code, lines = Code.OVER_BUDGET, [str(error)]
+        case Ended():
+            code, lines = error.code, [str(error)]
         case Stopped():
             code, lines = Code.STOPPED, [str(error)]
         case OSError() if isinstance(error, DiskError) or error.errno in DISK_ERRORS:
-            code, lines = Code.DISK, [f"{error.filename or 'disk'}: {error.strerror}"]
+            why = "is there and is no folder: a file, or a link that leads nowhere" if error.errno == errno.EEXIST else error.strerror
+            code, lines = Code.DISK, [f"{error.filename or 'disk'}: {why}"]
         case Failed():
             code, lines = Code.FAILED, [str(error)]
         case ValueError():

@@ -39,9 +39,9 @@ def cost(
         typer.echo(f"{file.name}: {len(known.networks)} networks known, {sum(entry.built for entry in known.networks.values())} counted")
         return
     names = [name.strip() for name in network.split(",") if name.strip()]
-    options = _options(known, names, method, students=students, setting=setting, reading=reading)
-    if known.methods[method].taught and teacher is None:
-        raise ValueError(f"{method} needs --teacher NETWORK")
+    options = _options(known, names, method, teacher, students=students, setting=setting, reading=reading)
+    if known.methods[method].taught != (teacher is not None):
+        raise ValueError(f"{method} needs --teacher NETWORK" if teacher is None else f"{method} takes no --teacher")
     size = known.networks[names[0]].input
     counted = training_cost(names, method, options, classes=classes or (100 if size == 32 else 1000), teacher=teacher)
     if as_json:
@@ -52,12 +52,13 @@ def cost(
 
 
 def _options(
-    known: Catalog, names: list[str], method: str, *, students: int | None, setting: str | None, reading: str | None
+    known: Catalog, names: list[str], method: str, teacher: str | None, *, students: int | None, setting: str | None, reading: str | None
 ) -> dict[str, Value]:
     """The method's options as a cell that says just this would have them. Raises ValueError."""
     if not names:
         raise ValueError("say --network NAME, or --all")
-    for kind, name, entries in [("method", method, known.methods), *(("network", name, known.networks) for name in names)]:
+    networks = [*names, *([teacher] if teacher else [])]
+    for kind, name, entries in [("method", method, known.methods), *(("network", name, known.networks) for name in networks)]:
         if name not in entries:
             raise ValueError(unknown(kind, name, entries))
         if not entries[name].built:
@@ -76,4 +77,8 @@ def _options(
         if problem:
             raise ValueError(problem)
     options = entry.resolve(stated)
+    if len(names) > 1 and entry.group_kind(options) != "networks":
+        raise ValueError(f"{method} trains one network here, not {len(names)}: say one --network")
+    if entry.group_kind(options) != "one" and max(len(names), int(options["students"])) < 2:
+        raise ValueError(f"{method} needs at least two students")
     return options | ({"students": len(names)} if len(names) > 1 else {})

@@ -12,9 +12,10 @@ from pathlib import Path
 import typer
 
 from okd.cli.options import Json
+from okd.plan.planner import make_plan
 from okd.plan.settings import Project, find_root, open_project
 from okd.plan.source import Faults
-from okd.plan.store import Index, Places
+from okd.plan.store import Index, Places, index_of
 from okd.training.lease import visible_devices
 from okd.training.lock import NODES, holder
 
@@ -64,6 +65,7 @@ def _project(root: Path) -> Iterator[Finding]:
     """Settings, plan, data."""
     try:
         project = open_project(root)
+        plan = make_plan(project)
     except Faults as faults:
         yield from (Finding(what=str(fault), type="okd plan, once that line is mended") for fault in faults.faults)
         return
@@ -76,6 +78,8 @@ def _project(root: Path) -> Iterator[Finding]:
     if scale != project.settings.scale:
         yield Finding(what=f"plan/ is at scale {scale}, params.yaml at {project.settings.scale}", type="okd plan")
         return
+    if index.content != index_of(plan):
+        yield Finding(what="params.yaml, papers/, the catalog or one's own images have changed since plan/ was written", type="okd plan")
     done = sum(Places(root, run).finished() for run in runs)
     yield Finding(what=f"scale {project.settings.scale}: {done} of {len(runs)} runs are done")
     failed = [run for run in runs if Places(root, run).failure.exists() and not Places(root, run).finished()]

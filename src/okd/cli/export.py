@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from okd.cli.evidence import finished, planned
+from okd.cli.options import as_folder
 from okd.evaluation.records import CellRecord
 from okd.evaluation.scores import percent_wrong
 from okd.evaluation.tables import Evaluation
@@ -29,6 +30,7 @@ def export(
     out: Annotated[Path | None, typer.Option(help="The folder: export/<ID>.")] = None,
 ) -> None:
     """Write model.safetensors, config.json and README.md (a model card in Hugging Face's form) of one student."""
+    as_folder("--out", out)
     project = open_project()
     plan, run = planned(project, run_id)
     one = finished(project.root, run)

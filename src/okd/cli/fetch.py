@@ -9,6 +9,7 @@ from okd.cli.options import Log
 from okd.data.arrays import DataError
 from okd.data.datasets import fetch as fetch_data
 from okd.data.images import require_planned
+from okd.plan.catalog import catalog, unknown
 from okd.plan.settings import open_project
 from okd.plan.store import Index
 
@@ -23,7 +24,9 @@ def fetch(name: Annotated[str, typer.Argument(metavar="DATASET", help="A data se
     def say(line: str) -> None:
         typer.echo(f"{name}: {line}", err=True)
 
-    project = open_project()
+    project, known = open_project(), catalog().datasets
+    if name not in known:
+        raise ValueError(unknown("data set", name, known))
     typer.echo(fetch_data(name, project.root, project.settings.data, say), err=True)
     if _planned_otherwise(name, project.root):
         typer.echo(f"{name}: these are other images than those of the plan; next: okd plan", err=True)

@@ -54,12 +54,21 @@ def gc(
     typer.echo(f"{'would free' if dry_run else 'freed'} {total / 1e6:.1f} MB")
 
 
-def _wanted(project: Project, every: bool) -> set[tuple[str, str]]:
-    """Ids and keys of the chosen runs, or of any cell at any scale: a look at the demo costs no real result."""
-    if every:
-        return {(run.id, run.key) for run in make_plan(project).to_do}
-    plans = [make_plan(project, scale=scale) for scale in SCALES]
-    return {(run.id, run.key) for plan in plans for run in plan.runs.values()}
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    runs: set[tuple[str, str]]  # ids and keys
+    waiting: set[str]  # ids whose keys nobody can tell: their images are not described here, or something is not built
+
+    def __contains__(self, run: tuple[str, str]) -> bool:
+        return run in self.runs or run[0] in self.waiting
+
+
+def _wanted(project: Project, every: bool) -> Wanted:
+    """The chosen runs, or those of any cell at any scale: a look at the demo costs no real result."""
+    plans = [make_plan(project)] if every else [make_plan(project, scale=scale) for scale in SCALES]
+    runs = {(run.id, run.key) for plan in plans for run in (plan.to_do if every else plan.runs.values())}
+    cells = (cell for plan in plans for cell in plan.cells if not every or cell.address in plan.addresses)
+    return Wanted(runs=runs, waiting={run for cell in cells for run in cell.waiting})
 
 
 def _leftovers(root: Path) -> Iterator[Waste]:
@@ -79,17 +88,17 @@ def _leftovers(root: Path) -> Iterator[Waste]:
             yield Waste(path=file, why="half-written")
 
 
-def _results(root: Path, wanted: set[tuple[str, str]]) -> Iterator[Waste]:
+def _results(root: Path, wanted: Wanted) -> Iterator[Waste]:
     for folder in sorted(folder for scale in SCALES for folder in (root / "results" / scale).glob("*") if folder.is_dir()):
         if not any((folder.name, result.name) in wanted for result in folder.iterdir()):
             yield Waste(path=folder, why="nothing wants it")
 
 
-def _scratch(root: Path, wanted: set[tuple[str, str]]) -> Iterator[Waste]:
+def _scratch(root: Path, wanted: Wanted) -> Iterator[Waste]:
     finished = {file.parent.parts[-2:] for file in (root / "results").glob(f"*/*/*/{FILES[-1]}")}
     folders = [folder for folder in sorted((root / "scratch").glob("*/*")) if KEY.fullmatch(folder.name) and folder.is_dir()]
     for folder in folders:  # and nothing else: leases of devices are there, too
-        if ((name := folder.parts[-2:]) in finished or name not in wanted) and holder(folder) is None:
+        if ((name := (folder.parent.name, folder.name)) in finished or name not in wanted) and holder(folder) is None:
             yield Waste(path=folder, why="of a finished run" if name in finished else "nothing wants it")
 
 

@@ -10,9 +10,9 @@ import typer
 from okd.cli.options import Json
 from okd.plan.margins import read_margins
 from okd.plan.paper import read_papers
-from okd.plan.planner import Plan, make_plan
+from okd.plan.planner import NOT_RUN, Plan, make_plan
 from okd.plan.preview import Preview
-from okd.plan.price import check_budget
+from okd.plan.price import check_budget, price
 from okd.plan.rates import Kind
 from okd.plan.scales import check_scales
 from okd.plan.settings import Project, Scale, find_root, open_project, save_choice
@@ -34,7 +34,7 @@ def plan(
     save: Annotated[bool, typer.Option("--save", help="Write the choice into params.yaml and plan/.")] = False,
     budget: Annotated[bool, typer.Option("--check-budget", help="Refuse a plan that costs more than params.yaml allows.")] = False,
     slots: Annotated[bool, typer.Option("--slots", help="Print how many trainers the GPUs here take at once; 0 without one.")] = False,
-    device: Annotated[str | None, typer.Option(help="Show the price of one gpu or one cpu core, not of what is here.")] = None,
+    device: Annotated[str | None, typer.Option(help="The price is that of a gpu or of cpu cores, whatever is here.")] = None,
     as_json: Json = False,
 ) -> None:
     """Without arguments: make plan/ follow params.yaml. With targets or a scale: preview; nothing is written without --save."""
@@ -42,17 +42,22 @@ def plan(
         raise ValueError(f"--scale: '{scale}' is not one of {', '.join(get_args(Scale))}")
     if device is not None and device not in DEVICES:
         raise ValueError(f"--device: '{device}' is not one of {', '.join(DEVICES)}")
+    targets = list(dict.fromkeys(targets or []))
+    kind = DEVICES[device] if device else None
     project, choice = _planned(scale, targets or None)
     if save:
         changed = save_choice(project.root, scale=choice.scale, reproduce=targets or None)
         typer.echo(f"params.yaml: {', '.join(changed) or 'unchanged'}", err=True)
+        cost, limit = price(project.root, choice.to_do, device=kind), project.settings.budget.device_hours
+        over = f"; budget.device_hours in params.yaml allows {limit:g}: raise it before you start" if cost.hours > limit else ""
+        typer.echo(f"still to pay: about {cost}{over}", err=True)
     preview = bool(targets or scale) and not save
     if preview or as_json:
-        _show(project, choice, as_json, DEVICES[device] if device else None)
+        _show(project, choice, as_json, kind)
     if preview:
         return
     if budget:
-        check_budget(project.root, choice.to_do, project.settings.budget.device_hours)
+        check_budget(project.root, choice.to_do, project.settings.budget.device_hours, device=kind)
     reshaped = write_plan(project.root, choice)
     forgive_clocks(project.root, choice.to_do)
     if not as_json:
@@ -84,8 +89,10 @@ def _planned(scale: str | None, targets: list[str] | None) -> tuple[Project, Pla
 
 def _summary(project: Project, choice: Plan, chosen: list[str]) -> str:
     done = len(finished_runs(project.root, choice.to_do))
-    hint = "" if choice.scale == "paper" else "; the whole papers: okd plan --scale paper --save"
-    return f"okd: scale {choice.scale}, {', '.join(chosen)}: {len(choice.to_do)} runs, {done} done{hint}"
+    left = sum(cell.reason == NOT_RUN for cell in choice.cells if cell.address in choice.addresses)
+    without = f", {left} cells are not run at this scale" if left else ""
+    hint = "" if choice.scale == "paper" else f"; the whole papers: okd plan --scale paper {' '.join(choice.papers)} --save"
+    return f"okd: scale {choice.scale}, {', '.join(chosen)}: {len(choice.to_do)} runs, {done} done{without}{hint}"
 
 
 def _show(project: Project, choice: Plan, as_json: bool, device: Kind | None) -> None:

@@ -29,7 +29,11 @@ def record() -> None:
         raise typer.Exit(1)
     for run in ready:
         Places(project.root, run).mend_key()
-    code = subprocess.call(["dvc", "commit", "--force", *_targets(project.root, ready, complete=len(ready) == len(runs))], cwd=project.root)
+    command = ["dvc", "commit", "--force", *_targets(project.root, ready, complete=len(ready) == len(runs))]
+    try:
+        code = subprocess.call(command, cwd=project.root)
+    except FileNotFoundError:
+        raise ValueError("there is no dvc on PATH: source .venv/bin/activate") from None
     if code:
         raise typer.Exit(code)  # dvc has said why
     typer.echo(f"okd: recorded {len(ready)} of {len(runs)} runs in dvc.lock", err=True)

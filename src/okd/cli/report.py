@@ -22,6 +22,8 @@ def report(
     """Render the report: one file that needs no network and no JavaScript. It links its data where they lie beside it."""
     root = find_root()
     file = out or root / "reports" / "report.html"
+    if file.is_dir():
+        raise ValueError(f"--out {file}: is a folder; name the page, as {file / 'report.html'}")
     page = render_contents(read_data(data or root / "reports" / "data", seen_from=file.parent))
     write_atomically(file, lambda stream: stream.write(page))
     typer.echo(str(file))

@@ -72,7 +72,7 @@ def _plan(project: Project, folder: Path, seeds: int) -> Plan:
     """A project of one paper of one row, each method a column, at scale demo."""
     demo = read_scales(project.root).model_dump()
     demo["demo"]["cells"] = ["science"]
-    table = {"id": "science", "title": "Every method", "cell": {"dataset": "digits", "network": NETWORK}, "rows": {NETWORK: {}}}
+    table = {"id": "methods", "title": "Every method", "cell": {"dataset": "digits", "network": NETWORK}, "rows": {NETWORK: {}}}
     methods, forced = catalog().methods, demo["demo"]["options"]  # a recipe of 6 epochs needs the demo's lengths to make sense
     table["columns"] = {name: _column(name, entry) for name, entry in methods.items() if entry.built}
     defaults = {name: {key: forced[key] for key in entry.options if key in forced} for name, entry in methods.items() if entry.built}

@@ -80,7 +80,8 @@ def _counts(records: list[RunRecord]) -> str:
 
 def _watch(root: Path, *, as_json: bool) -> None:
     """A line that is redrawn on a terminal; elsewhere a line for every tenth of the runs and epochs done. As JSON, an object a look."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it ends with its engine, which has more to say
+    by_engine = "OKD_PARENT" in os.environ  # with which it ends, and which has more to say after Ctrl-C
+    signal.signal(signal.SIGINT, signal.SIG_IGN if by_engine else signal.SIG_DFL)
     runs, started = Index(root).all_runs(), time.monotonic()
     parent = int(os.environ.get("OKD_PARENT", os.getppid()))
     terminal, tenth, first = sys.stderr.isatty(), -1, None

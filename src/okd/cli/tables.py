@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from okd.cli.dataset_records import dataset_records
-from okd.cli.options import Log
+from okd.cli.options import Log, as_folder
 from okd.evaluation.datasets import DATASETS, Datasets
 from okd.evaluation.dvc import CELLS, METRICS, cells_csv, metrics
 from okd.evaluation.findings import findings
@@ -38,6 +38,7 @@ def tables(
         raise ValueError(f"--scale: '{scale}' is not one of demo, short, paper")
     if (scale or evidence_only) and out is None:
         raise ValueError("--scale and --evidence-only need --out: reports/data follows params.yaml")
+    as_folder("--out", out)
     if out and out.is_dir() and any(out.iterdir()) and not (out / "summary.json").is_file():
         raise ValueError(f"--out {out}: holds other files; give an empty folder or one that okd tables has written")
     plan = make_plan(project, scale=scale)
@@ -93,8 +94,8 @@ def write_tables(
     for name, record in jsons.items():
         write_json(folder / name, record)
     wanted = set(texts) | set(jsons) | set(pictures)
-    for file in folder.iterdir():
-        if file.name not in wanted | {MANIFEST}:
-            file.unlink()
+    for file in folder.iterdir():  # but folders, and what another process is about to write: `okd gc` clears that, if it died
+        if file.name not in wanted | {MANIFEST} and not file.is_dir() and not file.name.startswith("."):
+            file.unlink(missing_ok=True)
     write_json(folder / MANIFEST, manifest(folder, summary, wanted))
     return summary.runs

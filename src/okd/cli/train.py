@@ -19,12 +19,13 @@ from okd.plan.run import Run
 from okd.plan.settings import Devices, Project, open_project
 from okd.plan.store import Index, Places, write_json
 from okd.training.allocation import Allocation
-from okd.training.distributed.place import Place, Split
+from okd.training.distributed.place import Place, Split, shares
 from okd.training.failure import in_words
 from okd.training.lease import Lease, WholeDevices, lease_folder, visible_devices
 from okd.training.lock import RunLock
 from okd.training.stop import Stop, Stopped
 
+ALONE = "0/1"
 LARGE_PIXELS = 128  # from this height of the images on a training has a device to itself
 
 
@@ -46,14 +47,14 @@ def train(
     ] = None,
     node: Annotated[
         str, typer.Option("--node", metavar="I/N", help="With --exchange: this is node I (from 0) of N; each has some of the students.")
-    ] = "0/1",
+    ] = ALONE,
     log: Log = None,
 ) -> None:
     """Train one run, or go on with it; a finished one is left alone. Ends with 75 when it was stopped and can be resumed."""
     stop = Stop()
     project = open_project()
     run = Index(project.root).run(run_id)
-    place = Place.named(node, exchange) if exchange else Place.here(split)
+    place = _place(run, node, exchange, split, processes)
     places = Places(project.root, run)
     require_planned(run, project.root)  # first of all: an engine that knows the manifest has changed must not hear "already done"
     if _already_done(places):
@@ -98,6 +99,17 @@ def train(
             lock.release()
         if allocation and not places.finished():
             allocation.put_back(stop)
+
+
+def _place(run: Run, node: str, exchange: Path | None, split: Split, processes: int) -> Place:
+    """Raises ValueError where the run cannot be shared out so, before anything is started or locked."""
+    if exchange is None and node != ALONE:
+        raise ValueError(f"--node {node}: say --exchange FOLDER, too, where the nodes meet")
+    place = Place.named(node, exchange) if exchange else Place.here(split)
+    count = processes if place.alone else place.count
+    if count > 1 and place.split is Split.STUDENTS:
+        shares(run, count)
+    return place
 
 
 def lease_of(root: Path, run: Run, settings: Devices, devices: list[str]) -> Lease:

@@ -12,6 +12,7 @@ from okd.plan.schema import problems
 from okd.plan.source import Document, Fault, Faults, Path, collect, dotted, nearest, shown
 
 MERGE_WHOLE = ("lr",)  # a schedule is one thing; the others merge key by key
+OUR_FILES = ("summary", "claims", "metrics", "cells", "datasets", "manifest", "same-experiment")  # in reports/data, beside the tables
 CELL_FIELDS = tuple(name for name in Cell.model_fields if name != "options")
 
 
@@ -131,12 +132,28 @@ def stated_options(cell: Cell) -> dict[str, Value]:
     return stated | cell.options
 
 
+def check_tables(papers: Mapping[str, tuple[PaperFile, Document]]) -> None:
+    """Raises Faults: a table's name begins addresses and names files, so no other table, paper or file of ours may have it."""
+    seen, faults = dict[str, str](), list[Fault]()
+    for paper, document in papers.values():
+        for index, table in enumerate(paper.tables):
+            problem = ""
+            if table.id in seen:
+                there = "here twice" if seen[table.id] == document.file else f"in {seen[table.id]} as well"
+                problem = f"table '{table.id}' stands {there}"
+            elif table.id in papers:
+                problem = f"'{table.id}' is the name of a paper"
+            elif table.id in OUR_FILES or table.id.endswith(".figure"):
+                problem = f"'{table.id}' is the name of a file that `okd tables` writes (so are {', '.join(OUR_FILES)}, and *.figure)"
+            if problem:
+                faults.append(document.fault(("tables", index, "id"), problem))
+            seen.setdefault(table.id, document.file)
+    if faults:
+        raise Faults(faults)
+
+
 def _repeated_labels(paper: PaperFile, document: Document) -> Iterator[Fault]:
-    seen: set[str] = set()
     for index, table in enumerate(paper.tables):
-        if table.id in seen:
-            yield document.fault(("tables", index, "id"), f"table '{table.id}' stands here twice")
-        seen.add(table.id)
         for kind, labels in (("rows", table.rows), ("columns", table.columns)):
             slugs: dict[str, str] = {}
             for label in labels:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from math import prod
 from typing import Any
 
-from okd.plan.catalog import Catalog, MethodEntry, Value, unknown
+from okd.plan.catalog import Catalog, DatasetEntry, MethodEntry, Value, unknown
 from okd.plan.cells import CELL_FIELDS, PlacedCell, matches, merge, networks_of, place_cells, stated_options
 from okd.plan.paper import EXCHANGES, Cell, PaperFile, Recipe
 from okd.plan.schema import Problem, problems
@@ -87,7 +87,9 @@ def _problems(cell: Cell, placed: PlacedCell, paper: PaperFile, catalog: Catalog
     wrong = problems(Recipe, recipe)
     yield from (placed.fault(problem, "recipe", *place) for place, problem in wrong)
     if not wrong and cell.dataset in catalog.datasets and method.built:
-        yield from _does_not_fit(cell, recipe, method.resolve(paper.methods.get(cell.method, {}), stated_options(cell)), placed, catalog)
+        options = method.resolve(paper.methods.get(cell.method, {}), stated_options(cell))
+        wrong = misfits(cell.dataset, catalog.datasets[cell.dataset], recipe, options)
+        yield from (placed.fault(problem, *place) for place, problem in wrong)
 
 
 def _unknown_in_recipe(recipe: Mapping[str, Any], catalog: Catalog) -> Iterator[Problem]:
@@ -103,22 +105,20 @@ def _unknown_in_recipe(recipe: Mapping[str, Any], catalog: Catalog) -> Iterator[
                 yield (field, name), unknown(kind, name, known)
 
 
-def _does_not_fit(
-    cell: Cell, recipe: Mapping[str, Any], options: Mapping[str, Value], placed: PlacedCell, catalog: Catalog
-) -> Iterator[Fault]:
+def misfits(name: str, dataset: DatasetEntry, recipe: Mapping[str, Any], options: Mapping[str, Value]) -> Iterator[Problem]:
     """Batches, held-out images and phases against the data set and the number of epochs."""
-    dataset, batch, epochs = catalog.datasets[str(cell.dataset)], recipe["batch_size"], recipe["epochs"]
+    batch, epochs = recipe["batch_size"], recipe["epochs"]
     if batch > dataset.train:
-        yield placed.fault(f"{batch} is more than the {dataset.train} training images of {cell.dataset}", "recipe", "batch_size")
+        yield ("recipe", "batch_size"), f"{batch} is more than the {dataset.train} training images of {name}"
     held_out = options.get("held_out", 0)
     if isinstance(held_out, int) and (dataset.train - held_out) % batch == 1:
-        yield placed.fault(f"{batch} leaves a last batch of one image, which BatchNorm cannot normalise", "recipe", "batch_size")
+        yield ("recipe", "batch_size"), f"{batch} leaves a last batch of one image, which BatchNorm cannot normalise"
     if isinstance(held_out, int) and (held_out >= dataset.train or held_out % dataset.classes):
-        words = f"below {dataset.train} and a multiple of the {dataset.classes} classes of {cell.dataset}"
-        yield placed.fault(f"{held_out} held-out images: must be {words}", "held_out")
-    phases = [options.get(name, 0) for name in ("t_in", "t_d")]
+        words = f"below {dataset.train} and a multiple of the {dataset.classes} classes of {name}"
+        yield ("held_out",), f"{held_out} held-out images: must be {words}"
+    phases = [options.get(length, 0) for length in ("t_in", "t_d")]
     if all(isinstance(length, int) for length in phases) and sum(map(int, phases)) > epochs:
-        yield placed.fault(f"t_in + t_d = {sum(map(int, phases))} epochs, but the run has {epochs}: nothing would be distilled", "t_d")
+        yield ("t_d",), f"t_in + t_d = {sum(map(int, phases))} epochs, but the run has {epochs}: nothing would be distilled"
 
 
 def _wrong_combination(cell: Cell, method: MethodEntry, options: Mapping[str, Value], placed: PlacedCell) -> Iterator[Fault]:

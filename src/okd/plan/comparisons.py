@@ -59,7 +59,7 @@ def place_claims(documents: Mapping[str, tuple[PaperFile, Document]], placed: It
             at = ("claims", index)
             if claim.id in seen:
                 faults.append(document.fault((*at, "id"), f"'{claim.id}' is already {seen[claim.id]}"))
-            seen[claim.id] = "a claim"
+            seen.setdefault(claim.id, f"a claim of {document.file}")
             comparisons = list[Comparison]()
             for number, criterion in enumerate(claim.criteria):
                 try:

@@ -15,6 +15,7 @@ from okd.plan.source import Document, Fault, Faults, collect, load, nearest, sho
 
 ID = re.compile(r"[a-z0-9][a-z0-9.+-]{0,120}")
 NOT_PAPERS = ("scales", "margins")
+REDUCED = ("demo", "short")
 STATISTICS = [
     "student",
     "best_student",
@@ -206,11 +207,17 @@ class PaperFile(Strict):
 
 def read_papers(root: Path) -> dict[str, tuple[PaperFile, Document]]:
     """Every paper file by its name. Raises Faults of all files together."""
-    files = sorted(file for file in (root / "papers").glob("*.yaml") if file.stem not in NOT_PAPERS)
+    found = (file for file in (root / "papers").iterdir() if file.suffix in (".yaml", ".yml") and file.stem not in NOT_PAPERS)
+    files = sorted(file for file in found if not file.name.startswith(".#"))  # an editor's lock
 
     def read(file: Path) -> tuple[str, tuple[PaperFile, Document]]:
+        if file.suffix != ".yaml":
+            raise Faults([Fault(file=f"papers/{file.name}", line=0, key="", problem="must end with .yaml to be read")])
         if not ID.fullmatch(file.stem):  # it stands in the ids of runs
             raise Faults([Fault(file=f"papers/{file.name}", line=0, key="", problem="is not named by a-z, 0-9 and . + -")])
+        if file.stem.partition("-")[0] in REDUCED:
+            problem = f"must not begin with {' or '.join(REDUCED)}: so do the ids of reduced runs"
+            raise Faults([Fault(file=f"papers/{file.name}", line=0, key="", problem=problem)])
         document = load(file, root)
         return file.stem, (validated(PaperFile, document), document)
 

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from okd.plan.catalog import catalog
-from okd.plan.cells import PlacedCell, choose, matches
-from okd.plan.checks import check_remarks, checked_cells
+from okd.plan.cells import PlacedCell, check_tables, choose, matches
+from okd.plan.checks import check_remarks, checked_cells, misfits
 from okd.plan.comparisons import PlacedClaim, place_claims
 from okd.plan.paper import COSTS, ID, Cell, PaperFile, read_papers
 from okd.plan.published import PlacedValue, place_third_party
@@ -26,6 +26,7 @@ class PlannedCell:
     placed: PlacedCell
     replicates: tuple[tuple[str, ...], ...] = ()
     reason: str = ""  # why there are no runs: one of the words above, then what is missing
+    waiting: tuple[str, ...] = ()  # ids of the runs that there will be when it is there: results of them may be
 
     @property
     def address(self) -> str:
@@ -68,6 +69,7 @@ def make_plan(project: Project, *, scale: str | None = None, targets: Iterable[s
     known, settings = catalog(), project.settings
     documents = read_papers(project.root)
     papers = {name: paper for name, (paper, _) in documents.items()}
+    check_tables(documents)
     parts = collect([lambda name=name: checked_cells(name, *documents[name], known) for name in documents])
     placed = [cell for cells in parts for cell in cells]
     claims, third_party = _about_cells(documents, placed)
@@ -134,13 +136,14 @@ class _Expander:
         if cell.difference is not None:
             return PlannedCell(placed=placed)
         if missing := self.resolver.missing(cell):
-            return PlannedCell(placed=placed, reason=f"{NOT_BUILT}: {missing}")
+            return PlannedCell(placed=placed, reason=f"{NOT_BUILT}: {missing}", waiting=self._waiting(placed, cell))
         if cell.statistic in COSTS:
             return PlannedCell(placed=placed)
         if self.resolver.demo and not any(matches(target, placed) for target in self.resolver.scales.demo.cells):
             return PlannedCell(placed=placed, reason=NOT_RUN)
         if name := self.resolver.unsupplied(cell):
-            return PlannedCell(placed=placed, reason=f"{NO_DATA}: set data.folder, run `okd fetch {name}`, then `okd plan`")
+            reason = f"{NO_DATA}: set data.folder, run `okd fetch {name}`, then `okd plan`"
+            return PlannedCell(placed=placed, reason=reason, waiting=self._waiting(placed, cell))
         joined = cell.join or 1
         return PlannedCell(
             placed=placed,
@@ -149,6 +152,11 @@ class _Expander:
                 for index in range(self._num_replicates(placed.paper))
             ),
         )
+
+    def _waiting(self, placed: PlacedCell, cell: Cell) -> tuple[str, ...]:
+        cells = [cell, *([self.resolver.teacher_cell(placed, cell)] if cell.teacher else [])]
+        seeds = range(self._num_replicates(placed.paper) * (cell.join or 1))
+        return tuple(self.resolver.run_id(placed.paper, one, seed) for one in cells for seed in seeds)
 
     def with_differences(self, cells: list[PlannedCell]) -> list[PlannedCell]:
         """Give differences the runs of the cells that they name. Raises everything that was found wrong."""
@@ -183,6 +191,10 @@ class _Expander:
     def _run(self, placed: PlacedCell, cell: Cell, seed: int) -> Run:
         teacher = self._run(placed, self.resolver.teacher_cell(placed, cell), seed) if cell.teacher else None
         run = self.resolver.run(placed.paper, cell, seed, teacher)
+        if self.resolver.demo:  # elsewhere the paper file itself was checked
+            dataset = self.resolver.catalog.datasets[run.dataset.name]
+            wrong = misfits(run.dataset.name, dataset, vars(run.recipe), run.method.options)
+            self.faults += [placed.fault(f"at scale demo: {problem}", *place) for place, problem in wrong]
         old = self.runs.setdefault(run.id, run)
         first = self.first_use.setdefault(run.id, placed)
         if old != run:

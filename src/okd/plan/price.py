@@ -137,9 +137,9 @@ def _operations(run: Run, epochs: int) -> float:
     return training_operations(run, catalog().datasets[run.dataset.name].train * epochs)
 
 
-def check_budget(root: Path, runs: Iterable[Run], limit: float) -> Price:
-    """Raises OverBudget with price, limit and the setting to change."""
-    total = price(root, runs)
+def check_budget(root: Path, runs: Iterable[Run], limit: float, *, device: Kind | None = None) -> Price:
+    """Raises OverBudget with price, limit and the setting to change; on the kind of device that is here if none is given."""
+    total = price(root, runs, device=device)
     if total.hours > limit:
         raise OverBudget(
             f"this plan costs about {total}, and params.yaml allows {limit:g}: raise budget.device_hours there, or choose less "

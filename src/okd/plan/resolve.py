@@ -56,30 +56,40 @@ class Resolver:
         shared = {name: placed.table.cell[name] for name in ("variant", "recipe") if name in placed.table.cell}
         return Cell.model_validate({"dataset": cell.dataset} | own | shared, strict=True)
 
-    def run(self, paper: str, cell: Cell, seed: int, teacher: Run | None) -> Run:
-        known = self.catalog
-        method = known.methods[str(cell.method)]
+    def run_id(self, paper: str, cell: Cell, seed: int) -> str:
+        """What a run is called; needs neither images nor revisions."""
+        method = self.catalog.methods[str(cell.method)]
         defaults, stated = self.papers[paper].methods.get(str(cell.method), {}), stated_options(cell)
-        options = method.resolve(defaults, stated)
+        kind, _, networks = self._group(paper, cell)
+        spelled = spelled_options(
+            stated, method.resolve(defaults, {name: stated[name] for name in stated if name == "reading"}), method.resolve(defaults)
+        )
+        if kind == "networks":
+            spelled.pop("students", None)  # 4xresnet32 says it
+        parts = [*([] if self.scale == "paper" else [self.scale]), paper, self.dataset(cell), spelled_networks(networks), str(cell.method)]
+        parts += [cell.variant] if cell.variant else []
+        parts += [f"{name.lower().replace('_', '-')}.{str(value).lower()}" for name, value in spelled.items()]
+        return "-".join([*parts, f"s{seed}"])
+
+    def _group(self, paper: str, cell: Cell) -> tuple[str, dict[str, Value], list[str]]:
+        """Its kind, the method's options and the networks."""
+        method = self.catalog.methods[str(cell.method)]
+        options = method.resolve(self.papers[paper].methods.get(str(cell.method), {}), stated_options(cell))
         kind, networks = method.group_kind(options), networks_of(cell)
         if kind == "networks":
             networks = networks if cell.networks else networks * int(options["students"])
             options |= {"students": len(networks)}
         elif cell.networks:
             networks = [networks[cell.student or 0]]
-        networks = [known.sibling(name) for name in networks] if self.demo else networks
+        return kind, options, [self.catalog.sibling(name) for name in networks] if self.demo else networks
+
+    def run(self, paper: str, cell: Cell, seed: int, teacher: Run | None) -> Run:
+        known, dataset = self.catalog, self.dataset(cell)
+        method = known.methods[str(cell.method)]
+        kind, options, networks = self._group(paper, cell)
         options |= self._forced(options)
-        dataset = self.dataset(cell)
-        spelled = spelled_options(
-            stated, method.resolve(defaults, {name: stated[name] for name in stated if name == "reading"}), method.resolve(defaults)
-        )
-        if kind == "networks":
-            spelled.pop("students", None)  # 4xresnet32 says it
-        parts = [*([] if self.scale == "paper" else [self.scale]), paper, dataset, spelled_networks(networks), str(cell.method)]
-        parts += [cell.variant] if cell.variant else []
-        parts += [f"{name.lower().replace('_', '-')}.{str(value).lower()}" for name, value in spelled.items()]
         return Run(
-            id="-".join([*parts, f"s{seed}"]),
+            id=self.run_id(paper, cell, seed),
             scale=self.scale,
             dataset=_named(dataset, known.datasets[dataset].revision),
             classes=known.datasets[dataset].classes,

@@ -8,9 +8,13 @@ from pydantic import Field
 
 from okd.plan.catalog import Catalog, Strict, Value, catalog, unknown
 from okd.plan.cells import PlacedCell, matches
+from okd.plan.checks import misfits
 from okd.plan.paper import Recipe
-from okd.plan.schema import MISSING, Problem, problems, validated
+from okd.plan.schema import Problem, problems, validated
 from okd.plan.source import Faults, load, nearest
+
+# What a paper always says; epochs, batches and the rate belong together, and so the demo must say all three.
+OF_PAPERS = {"momentum": 0.9, "nesterov": True, "weight_decay": 0.0}
 
 
 class ScaleFile(Strict):
@@ -46,7 +50,11 @@ def check_scales(root: Path, cells: Iterable[PlacedCell] | None = None) -> None:
 def _problems(demo: ScaleFile.Demo, known: Catalog) -> Iterator[Problem]:
     if demo.dataset not in known.datasets:
         yield ("dataset",), unknown("data set", demo.dataset, known.datasets)
-    yield from ((("recipe", *place), problem) for place, problem in problems(Recipe, demo.recipe) if problem != MISSING)
+    wrong = [(("recipe", *place), problem) for place, problem in problems(Recipe, OF_PAPERS | demo.recipe)]
+    yield from wrong
+    if demo.dataset in known.datasets and not wrong:
+        for place, problem in misfits(demo.dataset, known.datasets[demo.dataset], demo.recipe, demo.options):
+            yield place if place[0] == "recipe" else ("options", *place), problem
     options = {name: option for method in known.methods.values() for name, option in method.options.items()}
     for name, value in demo.options.items():
         if name not in options:

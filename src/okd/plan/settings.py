@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
+import yaml
 from pydantic import AfterValidator, Field
 
 from okd.plan.catalog import Strict
 from okd.plan.schema import Misplaced, validated
-from okd.plan.source import Document, load
+from okd.plan.source import FLOAT, INTEGER, TRAP, Document, load, shown
 
 Scale = Literal["demo", "short", "paper"]
 Numerics = Literal["exact", "fast", "fast-bf16", "fast-compiled", "fast-bf16-compiled"]
@@ -23,11 +24,22 @@ class Devices(Strict):
     slots: int = Field(ge=1, le=64)
 
 
+def _at_home(folder: str) -> str:
+    try:
+        Path(folder).expanduser()
+    except RuntimeError:
+        raise ValueError(f"{shown(folder)}: nobody here has the home that it begins with") from None
+    return folder
+
+
+Folder = Annotated[str, Field(min_length=1), AfterValidator(_at_home)]
+
+
 class DataSettings(Strict):
     accept: Literal["verified", "unverified"]
-    folder: str | None = Field(min_length=1)  # holds official archives, or what was unpacked from them
+    folder: Folder | None  # holds official archives, or what was unpacked from them
     mirror: list[Annotated[str, Field(pattern="^https?://.")]] | None  # base addresses, tried before the official hosts
-    root: str | None = Field(min_length=1)  # holds the prepared arrays, where they should not lie in data/
+    root: Folder | None  # holds the prepared arrays, where they should not lie in data/
 
 
 def _once(targets: list[str]) -> list[str]:
@@ -77,30 +89,33 @@ def open_project(root: Path | None = None) -> Project:
 
 
 def save_choice(root: Path, *, scale: str, reproduce: list[str] | None) -> list[str]:
-    """Write scale and targets into params.yaml, keeping every comment; return the lines that changed."""
-    from ruamel.yaml import YAML  # the slow, comment-keeping reader: only needed to write
-    from ruamel.yaml.comments import CommentedSeq
+    """Write scale and targets into params.yaml, touching nothing else in it; return the lines that changed."""
+    file = (root / "params.yaml").resolve()  # a link stays one
+    text = file.read_bytes().decode("utf-8")
+    old = load(file, file.parent).data
+    new = {} if old["scale"] == scale else {"scale": scale}
+    if reproduce is not None and old["reproduce"] != (targets := list(dict.fromkeys(reproduce))):
+        new["reproduce"] = f"[{', '.join(map(_plain, targets))}]"
+    if new:
+        for key, value in reversed(yaml.compose(text, Loader=yaml.SafeLoader).value):
+            if key.value in new:
+                text = _replaced(text, key, value, new[key.value])
+        write_atomically(file, lambda stream: stream.write(text))
+    return [f"{key}: {value}" for key, value in new.items()]
 
-    file = root / "params.yaml"
-    yaml = YAML()
-    yaml.preserve_quotes = True
-    yaml.width = 200
-    document = yaml.load(file.read_text(encoding="utf-8"))
-    changed = []
-    if document["scale"] != scale:
-        document["scale"] = scale
-        changed.append(f"scale: {scale}")
-    if reproduce is not None and list(document["reproduce"]) != reproduce:
-        targets = CommentedSeq(reproduce)
-        targets.fa.set_flow_style()
-        comment = document["reproduce"].ca.comment
-        document["reproduce"] = targets
-        if comment:
-            targets.ca.comment = comment
-        changed.append(f"reproduce: [{', '.join(reproduce)}]")
-    if changed:
-        write_atomically(file, lambda stream: yaml.dump(document, stream))
-    return changed
+
+def _replaced(text: str, key: yaml.Node, value: yaml.Node, new: str) -> str:
+    """The text with another value of a key, what stands behind it on its line kept."""
+    block = isinstance(value, yaml.SequenceNode) and not value.flow_style
+    end = value.value[-1].end_mark if block else value.end_mark
+    between = text[key.end_mark.index : value.start_mark.index].partition("\n")[0].removeprefix(":") if block else ""
+    return f"{text[: key.end_mark.index]}: {new}{between.rstrip()}{text[end.index :]}"
+
+
+def _plain(target: str) -> str:
+    """In quotes where readers would take it for something else than text."""
+    odd = any(pattern.fullmatch(target) for pattern in (INTEGER, FLOAT, TRAP)) or target in ("null", "true", "false")
+    return f'"{target}"' if odd else target
 
 
 def write_atomically(file: Path, write) -> None:

@@ -170,7 +170,9 @@ def write_plan(root: Path, plan: Plan) -> bool:
     _write_if_changed(root / "plan" / "index.json", json.dumps(new, indent=1) + "\n")
     for file in folder.glob("*.json"):
         if file.name not in texts:
-            file.unlink()
+            file.unlink(missing_ok=True)  # another process may follow the same plan
+    if not plan.to_do:
+        (root / new["results"]).mkdir(parents=True, exist_ok=True)  # DVC wants it there, and no run will make it
     return _shape(new) != _shape(old)
 
 

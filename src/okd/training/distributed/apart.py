@@ -20,7 +20,7 @@ from okd.distillation.teachers.teacher import Teacher
 from okd.plan.run import Run
 from okd.training.checkpoint import digest
 from okd.training.distributed.meeting import Meeting
-from okd.training.distributed.place import Place
+from okd.training.distributed.place import Place, shares
 from okd.training.distributed.softlabels import SoftLabels, Wanted
 from okd.training.part import Part, joined
 from okd.training.predict import Predictions
@@ -29,14 +29,6 @@ from okd.training.session import Epoch, Session
 from okd.training.stop import Stop
 
 NOTE = "note"
-
-
-def shares(run: Run, count: int) -> list[range]:
-    """Which students each node has. Raises ValueError where there are too few."""
-    total = len(run.networks)
-    if run.method.group != "networks" or count > total:
-        raise ValueError(f"{run.id}: {total} students cannot live on {count} nodes")
-    return [range(total * rank // count, total * (rank + 1) // count) for rank in range(count)]
 
 
 class Apart(Alone):
@@ -50,8 +42,7 @@ class Apart(Alone):
         return shares(run, self.place.count)[self.place.rank]
 
     def prepare(self, group: Group, teacher: Teacher, run: Run) -> None:
-        if not isinstance(teacher, Memory):
-            raise ValueError(f"{run.id}: {run.method.name} needs all students in every step; only MD's and EC-DNN's can live apart")
+        assert isinstance(teacher, Memory), f"{run.method.name} has phases, and a teacher that remembers nothing"
         self.teacher = teacher
 
     def agree(self, *wishes: bool) -> tuple[bool, ...]:

@@ -1,10 +1,10 @@
 """From where a process is to what it shares with the others."""
 
 from okd.plan.run import Run
-from okd.training.distributed.apart import Apart, shares
+from okd.training.distributed.apart import Apart
 from okd.training.distributed.collective import join
 from okd.training.distributed.folder import Folder
-from okd.training.distributed.place import Place, Split
+from okd.training.distributed.place import Place, Split, shares
 from okd.training.distributed.sharding import Sharded
 from okd.training.distributed.wire import Wire
 from okd.training.processes import Alone

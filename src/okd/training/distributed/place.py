@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from okd.plan.run import Run
+
 
 class Split(StrEnum):
     """What the processes of a run share out."""
@@ -63,6 +65,16 @@ class Place:
     def scratch(self, folder: Path) -> Path:
         """Where this process keeps its lock and its resume files."""
         return folder / f"node-{self.rank}" if not self.alone and self.split is Split.STUDENTS else folder
+
+
+def shares(run: Run, count: int) -> list[range]:
+    """Which students each node has. Raises ValueError where they cannot live apart, or are too few."""
+    total = len(run.networks)
+    if "t_d" not in run.method.options:  # no phases: nothing is remembered that nodes could exchange
+        raise ValueError(f"{run.id}: {run.method.name} needs all students in every step; only MD's and EC-DNN's can live apart")
+    if run.method.group != "networks" or count > total:
+        raise ValueError(f"{run.id}: {total} students cannot live on {count} nodes")
+    return [range(total * rank // count, total * (rank + 1) // count) for rank in range(count)]
 
 
 _TORCHRUN = (("RANK", "0"), ("WORLD_SIZE", "1"), ("LOCAL_RANK", "0"), ("LOCAL_WORLD_SIZE", "1"))
