@@ -139,7 +139,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
 
 
 def test_command_line(project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """One line, exit code 4; with the dial turned, a marked data set, and a marked result."""
+    """One line, exit code 4, for an unknown name 2; with the dial turned, a marked data set, and a marked result."""
     put(project / "there", {"small.tar.gz": OTHER})
     params = (project / "params.yaml").read_text()
     with_folder = params.replace("folder: null", "folder: there")
@@ -152,7 +152,7 @@ def test_command_line(project: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
     assert run(monkeypatch, "fetch", "cifar10") == 0
     assert run(monkeypatch, "data", "show", "cifar10") == 0
     assert "NOT known to be the official data" in capsys.readouterr().out
-    assert run(monkeypatch, "fetch", "mnits") == 4
+    assert run(monkeypatch, "fetch", "mnits") == 2
     assert "did you mean 'mnist'" in capsys.readouterr().err
 
 

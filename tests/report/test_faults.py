@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -159,7 +160,8 @@ def test_hostile_strings_in_a_paper_and_a_run_are_text(tmp_path: Path, monkeypat
     for name, words in (("plain", "plain words"), ("nasty", NASTY)):
         quoted = json.dumps(words)
         paper = TINY.replace("title: A small paper", f"title: {quoted}").replace("authors: Nobody", f"authors: {quoted}")
-        paper = paper.replace("title: Error on the digits", f"title: {quoted}\n    note: {quoted}").replace('"5.99*"', quoted)
+        paper = paper.replace("title: Error on the digits", f"title: {quoted}\n    note: {quoted}")
+        paper = paper.replace('"5.99*"', json.dumps(re.sub("[0-9]", "", words)))  # with a digit it would have to be a number
         paper += f"assumptions: [{{id: a, what: {quoted}, why: {quoted}}}]\n"
         (tmp_path / name).mkdir()
         project = make_project(tmp_path / name, monkeypatch, paper=paper)
