@@ -11,6 +11,7 @@ from handmade import publish
 from okd.cli.evidence import evidence
 from okd.evaluation.records import CellRecord
 from okd.evaluation.tables import Evaluation
+from okd.plan.catalog import catalog
 from okd.plan.planner import make_plan
 from okd.plan.settings import open_project
 
@@ -114,7 +115,9 @@ def test_evidence_under_other_numerics_is_shown_and_never_judged(recorded: Path)
     assert [run.key for run in cell.runs] == [run.key for run in judged.runs], "the key is that of what was computed"
     assert cell.configuration is not None
     assert cell.configuration.resolved["numerics"] == "exact (revision 1)", "as it was computed"
-    assert cell.configuration.unlike_paper == ["numerics: exact (revision 1), planned fast (revision 1)"]
+    assert cell.configuration.unlike_paper == [
+        f"numerics: exact (revision 1), planned fast (revision {catalog().numerics['fast'].revision})"
+    ]
     taught = cells(recorded)["KD"]
     assert taught.state == "stale", "its teacher is another network's weights"
 

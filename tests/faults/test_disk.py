@@ -197,5 +197,5 @@ def test_the_log_cannot_be_opened(nursery: Nursery, trial: Callable[[str], Trial
     one = trial(RUN).fresh()
     (one.root / "a folder").mkdir()
     child = nursery.train(one, "--log", "a folder")
-    assert (child.code, child.steps) == (74, 0), child.text
-    assert child.lines("okd: ") == ["okd: a folder: Is a directory"]
+    assert (child.code, child.steps) == (2, 0), child.text
+    assert child.lines("okd: ") == ["okd: --log a folder: Is a directory"]
