@@ -258,6 +258,13 @@ def test_holm() -> None:
     assert holm([0.01, None, 0.04, 0.03]) == [pytest.approx(0.03), None, pytest.approx(0.06), pytest.approx(0.06)]
 
 
+def test_arithmetic_is_no_hypothesis(world: World) -> None:
+    """With nothing trained the claims about counted costs hold; none has a p-value, so no other claim pays for it in Holm's correction."""
+    decided = [claim for claim in claim_records(world.plan.claims, world.cells(world.empty), {}) if not claim.missing]
+    assert [claim.outcome for claim in decided] == ["reproduced"] * 4
+    assert [claim.p for claim in decided] == [None] * 4
+
+
 @pytest.mark.slow
 def test_a_claim_that_is_false_is_seldom_reproduced(world: World) -> None:
     """No true effect, 1,000 draws: the direction is wrongly shown in about one of forty, as the two-sided level says."""
