@@ -102,11 +102,13 @@ def test_targets_choose_and_wrong_ones_are_named(project: Path) -> None:
         make_plan(open_project(project), targets=["tiny-t2"])
 
 
-def test_scale_short_shrinks_every_length(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    paper = TINY.replace("epochs: 2", "epochs: 45").replace("[0.1, 1]", "[0.1, 15, 30]").replace("ramp_up: 1", "ramp_up: 25")
+@pytest.mark.parametrize(("ramp_up", "shrunk"), [(25, 3), (24, 2), (4, 1), (0, 0)])
+def test_scale_short_shrinks_every_length(ramp_up: int, shrunk: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To a tenth, half up; what is there stays there, if only for an epoch."""
+    paper = TINY.replace("epochs: 2", "epochs: 45").replace("[0.1, 1]", "[0.1, 15, 30]").replace("ramp_up: 1", f"ramp_up: {ramp_up}")
     root = make_project(tmp_path, monkeypatch, scale="short", paper=paper)
     run = make_plan(open_project(root)).runs["short-tiny-digits-resnet8-one-s0"]
-    assert (run.recipe.epochs, run.recipe.lr, run.method.options["ramp_up"]) == (5, {"multistep": [0.1, 2, 3]}, 3)
+    assert (run.recipe.epochs, run.recipe.lr, run.method.options["ramp_up"]) == (5, {"multistep": [0.1, 2, 3]}, shrunk)
 
 
 def test_scale_demo_puts_siblings_on_the_digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,9 @@ if config:
     )
     sys.exit(2)
 if not shutil.which("okd"):  # an environment that nobody activated
-    os.environ["PATH"] += os.pathsep + os.path.dirname(sys.executable)
+    os.environ.update(
+        PATH=os.pathsep.join([*os.get_exec_path(), os.path.dirname(sys.executable)])
+    )
 if workflow.is_main_process:  # not in the job steps of a cluster
     command = ["okd", "plan", "--check-budget", "--slots"]
     # Only a cluster has --jobs and not just cores: there each training gets a GPU, whatever this login node has.
