@@ -22,6 +22,12 @@ PAPER = PAPER.replace("methods:\n", "methods:\n  md: {t_in: 1, t_d: 1}\n")
         (MD, {"exchange": Path("meet"), "node": "0/5"}, f"{MD}: 2 students cannot live on 5 nodes"),
         (ONE, {"exchange": Path("meet"), "node": "0/2"}, f"{ONE}: one needs all students in every step; only MD's and EC-DNN's"),
         (MD, {"node": "5/2"}, "--node 5/2: say --exchange FOLDER, too, where the nodes meet"),
+        (MD, {"exchange": Path("meet")}, "--exchange meet: say --node I/N, too, which node this is"),
+        (
+            MD,
+            {"exchange": Path("meet"), "node": "0/2", "processes": 2},
+            "--exchange meet: a node is one process here; leave --processes 2 out",
+        ),
         (MD, {"exchange": Path("meet"), "node": "5/2"}, "--node 5/2: write I/N, this node's number from 0"),
     ],
 )
@@ -30,7 +36,7 @@ def test_what_cannot_be_shared_out_is_refused_at_once(
 ) -> None:
     project = make_project(tmp_path, monkeypatch, paper=PAPER)
     before = sorted(project.rglob("*"))
-    with pytest.raises(ValueError, match=r"students|--node") as caught:
+    with pytest.raises(ValueError, match=r"students|--node|--processes") as caught:
         train(run, **words)
     assert exit_code(caught.value) == Code.USAGE
     (line,) = capsys.readouterr().err.splitlines()

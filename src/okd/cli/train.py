@@ -105,6 +105,10 @@ def _place(run: Run, node: str, exchange: Path | None, split: Split, processes: 
     """Raises ValueError where the run cannot be shared out so, before anything is started or locked."""
     if exchange is None and node != ALONE:
         raise ValueError(f"--node {node}: say --exchange FOLDER, too, where the nodes meet")
+    if exchange and node == ALONE:
+        raise ValueError(f"--exchange {exchange}: say --node I/N, too, which node this is")
+    if exchange and processes > 1:
+        raise ValueError(f"--exchange {exchange}: a node is one process here; leave --processes {processes} out")
     place = Place.named(node, exchange) if exchange else Place.here(split)
     count = processes if place.alone else place.count
     if count > 1 and place.split is Split.STUDENTS:
