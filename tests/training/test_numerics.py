@@ -73,9 +73,10 @@ def test_compiled_is_what_it_compiles(how: str) -> None:
     code = f"from test_numerics import curve, distance; print(distance(curve('one', '{how}'), curve('one', '{plain}')))"
     here = Path(__file__).parent
     paths = os.pathsep.join(map(str, (here, here.parent, here.parents[1] / "src")))
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": paths}, stdout=subprocess.PIPE, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": paths}, capture_output=True, text=True, check=False)
+    if why := next((word for word in ("InvalidCxxCompiler", "Python.h", "g++: not found") if word in done.stderr), ""):
+        pytest.skip(f"nothing to compile with here ({why})")
+    assert done.returncode == 0, done.stderr
     assert float(done.stdout.split()[-1]) < 2e-2
 
 
