@@ -84,7 +84,7 @@ def _device(name: str) -> "torch.device":
     try:
         where = torch.device(name)
         torch.empty(1, device=where)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+    except (RuntimeError, AssertionError) as error:
         raise ValueError(f"--device {name}: {str(error).splitlines()[0]}") from None
     return where
 

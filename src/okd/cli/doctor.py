@@ -17,7 +17,7 @@ from okd.plan.settings import Project, find_root, open_project
 from okd.plan.source import Faults
 from okd.plan.store import Index, Places, index_of
 from okd.training.lease import visible_devices
-from okd.training.lock import NODES, holder
+from okd.training.lock import holder, trainers_folders
 
 PACKAGES = ("torch", "torchvision", "snakemake", "dvc")
 ROOMY_BYTES = 5e9
@@ -120,8 +120,8 @@ def _at_work(program: str, root: Path) -> int | None:
 
 
 def _leftovers(root: Path) -> Iterator[Finding]:
-    for lock in sorted([*(root / "scratch").glob("*/*/lock"), *(root / "scratch").glob(f"*/*/{NODES}/lock")]):
-        owner, run = holder(lock.parent), lock.relative_to(root / "scratch").parts[0]
+    for folder in (folder for folder in trainers_folders(root) if (folder / "lock").exists()):
+        owner, run = holder(folder), folder.relative_to(root / "scratch").parts[0]
         if owner:
             yield Finding(what=f"{run} is being trained by {owner}")
         else:

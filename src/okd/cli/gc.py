@@ -14,7 +14,7 @@ import typer
 from okd.plan.planner import make_plan
 from okd.plan.settings import Project, Scale, open_project
 from okd.plan.store import FILES
-from okd.training.lock import NODES, holder
+from okd.training.lock import holder, trainers_folders
 
 TEMPORARY = re.compile(r"\..+\.([0-9]+)\.tmp")  # `.<name>.<process>.tmp`
 KEY = re.compile(r"[0-9a-f]{12}")  # of a run's spec
@@ -79,7 +79,7 @@ def _leftovers(root: Path) -> Iterator[Waste]:
             yield Waste(path=folder, why="never published")
     for folder in sorted((root / "results" / "old").glob("*")):
         yield Waste(path=folder, why="replaced")
-    for lock in sorted(lock for where in ("", f"/{NODES}") for lock in (root / "scratch").glob(f"*/*{where}/lock*")):
+    for lock in sorted(lock for folder in trainers_folders(root) for lock in folder.glob("lock*")):
         if holder(lock.parent) is None and (lock.name == "lock" or _old(lock)):
             yield Waste(path=lock, why="lock of a dead trainer")
     for file in sorted([*root.glob(".*.tmp"), *(file for name in OUR_FOLDERS for file in (root / name).rglob(".*.tmp"))]):

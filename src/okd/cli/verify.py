@@ -10,7 +10,7 @@ from okd.cli.options import Json
 from okd.evaluation.integrity import problems, result_folders
 from okd.plan.settings import find_root
 from okd.training.entries import INDEX, read_index, resume_files, sha256_of
-from okd.training.lock import NODES
+from okd.training.lock import trainers_folders
 
 
 def register(app: typer.Typer) -> None:
@@ -21,8 +21,7 @@ def verify(as_json: Json = False) -> None:
     """Compare every result and resume file with what was recorded when it was written; ends with 1 and names what does not hold."""
     root = find_root()
     results = result_folders(root)
-    folders = [*(root / "scratch").glob("*/*"), *(root / "scratch").glob(f"*/*/{NODES}")]
-    resumable = sorted(folder for folder in folders if (folder / INDEX).exists() or resume_files(folder))
+    resumable = [folder for folder in trainers_folders(root) if (folder / INDEX).exists() or resume_files(folder)]
     wrong = [line for folder in results for line in problems(folder)] + [line for folder in resumable for line in _checkpoints(folder)]
     wrong = [line.replace(f"{root}/", "") for line in wrong]
     if as_json:

@@ -19,7 +19,6 @@ from okd.training.stop import Stop, Stopped
 
 HEARTBEAT_S = 30.0
 STALE_S = 600.0
-NODES = "node-*"  # where the nodes of a run have their own locks and resume files
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,9 +138,14 @@ class RunLock:
                 return
 
 
+def trainers_folders(root: Path) -> list[Path]:
+    """Where trainers of this project keep locks and resume files: a folder for each run, and one in it for each of its nodes."""
+    return sorted(folder for pattern in ("*/*", "*/*/node-*") for folder in (root / "scratch").glob(pattern))
+
+
 def holder(scratch: Path) -> Owner | None:
     """The trainer that has this run now, or the first of its nodes; None where nobody has it, or only one that is dead."""
-    locks = [RunLock(folder) for folder in (scratch, *sorted(scratch.glob(NODES)))]
+    locks = [RunLock(folder) for folder in (scratch, *sorted(scratch.glob("node-*")))]
     return next((owner for lock in locks if not lock._stale() and (owner := lock._read())), None)
 
 
